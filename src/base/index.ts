@@ -1,0 +1,2 @@
+export { AssertionFailure, assert, must, unreachable } from "./assert.ts";
+export { Prng } from "./prng.ts";
