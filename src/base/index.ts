@@ -1,2 +1,24 @@
 export { AssertionFailure, assert, must, unreachable } from "./assert.ts";
+export { formatDuration, parseDuration } from "./duration.ts";
+export {
+  DiskMetrics,
+  EtcdMetrics,
+  LeaseMetrics,
+  MvccMetrics,
+  NetworkMetrics,
+  ServerMetrics,
+} from "./etcd-metrics.ts";
+export { type LogFields, type Logger, type LogLevel, silentLogger } from "./logger.ts";
+export {
+  Counter,
+  exponentialBounds,
+  Family,
+  Gauge,
+  Histogram,
+  type MetricDescription,
+  type MetricKind,
+  MetricRegistry,
+  type Sample,
+} from "./metrics.ts";
 export { Prng } from "./prng.ts";
+export { GRPC_CODE_NAMES, type RpcCounters, RpcMetrics } from "./rpc-metrics.ts";
