@@ -22,3 +22,4 @@ export {
 } from "./metrics.ts";
 export { Prng } from "./prng.ts";
 export { GRPC_CODE_NAMES, type RpcCounters, RpcMetrics } from "./rpc-metrics.ts";
+export { MIN_CLUSTER_VERSION, SERVER_VERSION } from "./version.ts";
