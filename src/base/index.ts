@@ -1,4 +1,5 @@
 export { AssertionFailure, assert, must, unreachable } from "./assert.ts";
+export { crc32c, crc32cJoin } from "./crc32c.ts";
 export { formatDuration, parseDuration } from "./duration.ts";
 export {
   DiskMetrics,
