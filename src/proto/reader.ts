@@ -69,25 +69,45 @@ export function depthFault(field: string, pos: number): ProtoError {
 /** Reads up to ten bytes into `at.low` and `at.high`. */
 function readVarint64(buf: Uint8Array, pos: number, end: number): void {
   let low = 0;
-  let high = 0;
   let p = pos;
-  for (let shift = 0; shift < 70; shift += 7) {
+  for (let shift = 0; shift < 28; shift += 7) {
     if (p >= end) {
       fail("varint is cut off", p);
       return;
     }
     const byte = buf[p++] as number;
-    const bits = byte & 0x7f;
-    if (shift < 28) low |= bits << shift;
-    else if (shift === 28) {
-      low |= bits << 28;
-      high = bits >>> 4;
+    low |= (byte & 0x7f) << shift;
+    if (byte < 0x80) {
+      at.low = low;
+      at.high = 0;
+      at.pos = p;
+      return;
+    }
+  }
+  readVarint64Rest(buf, p, end, low);
+}
+
+/** The fifth to tenth byte of a varint whose lower 28 bits are `low28`. */
+function readVarint64Rest(buf: Uint8Array, pos: number, end: number, low28: number): void {
+  let low = low28;
+  let high = 0;
+  let p = pos;
+  for (let shift = 28; shift < 70; shift += 7) {
+    if (p >= end) {
+      fail("varint is cut off", p);
+      return;
+    }
+    const byte = buf[p++] as number;
+    if (shift === 28) {
+      low = (low | (byte << 28)) >>> 0;
+      high = (byte & 0x7f) >>> 4;
+    } else if (shift === 63 && byte > 1) {
+      break;
     } else {
-      if (shift === 63 && byte > 1) break;
-      high |= bits << (shift - 32);
+      high |= (byte & 0x7f) << (shift - 32);
     }
     if (byte < 0x80) {
-      at.low = low >>> 0;
+      at.low = low;
       at.high = high >>> 0;
       at.pos = p;
       return;
