@@ -4,6 +4,7 @@
 import { readdirSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { docComment, emitMessage } from "./emit-message.ts";
+import { typeNames } from "./representation.ts";
 import type { EnumModel, FileModel, MessageModel } from "./schema.ts";
 import { loadSchema } from "./schema.ts";
 
@@ -58,6 +59,18 @@ const primitives: readonly (readonly [file: string, types: string, names: readon
       "writeUtf8",
     ],
   ],
+];
+
+/** What a user of the face must know; the renamed types follow. */
+const FACE_COMMENT: readonly string[] = [
+  "// Of every message M: the interface, createM (all fields present), decodeM (M or ProtoError, never throws), encodeM, sizeM, writeM, MCodec.",
+  "//",
+  "// - Fields are lower camel case and always present: zero, empty or [] by default; absent sub-messages and oneof members undefined.",
+  "// - Keys and range ends are strings of one char per byte. Other byte values are views of the decoded buffer: copy what must outlive it.",
+  "// - Ids (member, cluster, lease, request) are bigint. Other 64-bit integers are numbers: beyond 2^53 - 1 a ProtoError, except in request",
+  "//   fields that are only compared (limit, revisions, TTL), which become the nearest safe integer.",
+  "// - Enums are numbers, also unknown ones; a map is a list of its entries; encoding trusts the types and checks only 64-bit ranges.",
+  "// - Types named otherwise than in their .proto, where two packages use one name or it says too little:",
 ];
 
 /** Exported names of one message, types last; `merge` and `empty` are for generated files only. */
@@ -195,6 +208,9 @@ function emitFace(files: readonly FileModel[]): string {
     "// biome-ignore-all format: generated, a line per message",
     "// biome-ignore-all assist/source/organizeImports: generated, in the order of the .proto files",
     fileHead("every .proto file"),
+    ...FACE_COMMENT,
+    ...[...typeNames].map(([protoName, name]) => `//   ${protoName} is ${name}`),
+    "",
     'export type { Codec, RpcRow } from "./codec.ts";',
     'export { rpcTable } from "./gen/rpc-table.ts";',
     'export { ProtoError } from "./proto-error.ts";',
