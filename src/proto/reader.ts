@@ -139,6 +139,7 @@ export function readLength(buf: Uint8Array, pos: number, end: number): number {
   return length <= end - at.pos ? length : fail("length goes beyond the message", pos);
 }
 
+/** bool: whether any of the 64 bits is set. */
 export function readBool(buf: Uint8Array, pos: number, end: number): boolean {
   if (pos < end && (buf[pos] as number) < 0x80) {
     at.pos = pos + 1;
