@@ -1,0 +1,475 @@
+// One member: the cores, the log and the ports put together, and the face the RPC services see.
+//
+// Everything happens on one thread in whole turns; no method here waits. What a client may be told is told by the applier (its request is
+// durable and applied) or by `reads` (everything acknowledged before is applied).
+// Source: etcd server/etcdserver/server.go, taken apart.
+
+import { assert, type Logger } from "../base/index.ts";
+import type { Lessor } from "../core/lease/index.ts";
+import { idText, type RaftCluster } from "../core/membership/index.ts";
+import { MemberHeader, type MvccStore } from "../core/mvcc/index.ts";
+import type { RawNode } from "../core/raft/index.ts";
+import {
+  AlarmRequestCodec,
+  AlarmType,
+  type Codec,
+  createAlarmRequest,
+  createEntry,
+  createLeaseCheckpoint,
+  createLeaseCheckpointRequest,
+  createLeaseRevokeRequest,
+  type Entry,
+  LeaseCheckpointRequestCodec,
+  LeaseRevokeRequestCodec,
+  type Message,
+} from "../proto/index.ts";
+import { Alarms } from "./apply/alarms.ts";
+import { Applier } from "./apply/applier.ts";
+import { QUOTA_BYTES_DEFAULT } from "./apply/quota.ts";
+import type { RaftParts } from "./bootstrap.ts";
+import { Compactor, type CompactorOptions } from "./compactor.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import type { Cancel, Clock, MemberStorage } from "./ports.ts";
+import { Arm, EntryBuilder, entrySize, nobody, Proposal, type Waiter } from "./proposal.ts";
+import { LinearizableReads, type Reader } from "./read.ts";
+import { ReadyLoop } from "./ready.ts";
+import { RequestIds } from "./request-id.ts";
+import { Snapshotter } from "./snapshotter.ts";
+import { Turn } from "./turn.ts";
+import { WatchDriver } from "./watch-driver.ts";
+
+/** Bytes handed to the backend and not yet written, above which no further proposal is taken. */
+const BACKEND_QUEUED_BYTES_MAX = 64 << 20;
+/** How long to wait before looking again whether a blocked backend has caught up, in milliseconds. */
+const BACKEND_POLL_MS = 2;
+/** Ticks between heartbeat and the request timeout: 5 s on top of two election timeouts. */
+const REQUEST_TIMEOUT_BASE_MS = 5000;
+
+/** Settings of a member. */
+export interface MemberSettings {
+  readonly id: bigint;
+  readonly clusterId: bigint;
+  readonly tickMs: number;
+  readonly electionTicks: number;
+  readonly snapshotCount: number;
+  readonly catchupEntries: number;
+  /** As configured: 0 for the default, negative for none. */
+  readonly quotaBytes: number;
+  /** Largest encoded InternalRaftRequest. */
+  readonly requestBytesMax: number;
+  readonly compaction: CompactorOptions;
+}
+
+/** The state a member starts from. */
+export interface MemberState {
+  readonly store: MvccStore;
+  readonly lessor: Lessor;
+  readonly cluster: RaftCluster;
+  readonly alarms: Alarms;
+  /** A compaction that was ordered and whose rows may still be there; -1 for none. */
+  readonly unfinishedCompaction: number;
+}
+
+/** What a member is built from. */
+export interface MemberParts {
+  readonly settings: MemberSettings;
+  readonly raft: RaftParts;
+  readonly state: MemberState;
+  readonly storage: MemberStorage;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Something broke that must end the process. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** The timeout of a request, from etcd's formula. */
+export function requestTimeoutMs(
+  settings: Pick<MemberSettings, "tickMs" | "electionTicks">,
+): number {
+  return REQUEST_TIMEOUT_BASE_MS + 2 * settings.electionTicks * settings.tickMs;
+}
+
+/** A running member. */
+export class Member {
+  readonly id: bigint;
+  readonly clusterId: bigint;
+  readonly clock: Clock;
+  readonly store: MvccStore;
+  readonly lessor: Lessor;
+  readonly cluster: RaftCluster;
+  readonly alarms: Alarms;
+  readonly reads: LinearizableReads;
+  readonly watches: WatchDriver;
+  readonly compactor: Compactor;
+  /** Encodes the header of every response; its term follows the applier. */
+  readonly header: MemberHeader;
+  readonly #settings: MemberSettings;
+  readonly #node: RawNode;
+  readonly #storage: MemberStorage;
+  readonly #logger: Logger;
+  readonly #onFatal: (error: Error) => void;
+  readonly #ids: RequestIds;
+  readonly #entries: EntryBuilder;
+  readonly #turn: Turn;
+  readonly #ready: ReadyLoop;
+  readonly #applier: Applier;
+  readonly #snapshotter: Snapshotter;
+  readonly #leases: LeaseKeeper;
+  readonly #revoked: Map<bigint, (() => void)[]> = new Map();
+  #leader = 0n;
+  #cancelTick: Cancel | undefined;
+  #nextTickMs = 0;
+  #blockedPoll = false;
+  #raisingNoSpace = false;
+  #stopped = false;
+  #onLeader: (() => void) | undefined;
+
+  constructor(parts: MemberParts) {
+    const { settings, raft, state, storage, clock } = parts;
+    this.id = settings.id;
+    this.clusterId = settings.clusterId;
+    this.clock = clock;
+    this.store = state.store;
+    this.lessor = state.lessor;
+    this.cluster = state.cluster;
+    this.alarms = state.alarms;
+    this.#settings = settings;
+    this.#node = raft.node;
+    this.#storage = storage;
+    this.#logger = parts.logger;
+    this.#onFatal = parts.onFatal;
+    this.header = new MemberHeader(settings.clusterId, settings.id);
+    this.#ids = new RequestIds(settings.id, clock.wallMs());
+    this.#entries = new EntryBuilder(this.#ids);
+    const timeoutMs = requestTimeoutMs(settings);
+    const sink = {
+      accept: (batch: readonly Proposal[]) => this.#accept(batch),
+      isBlocked: () => this.#isBlocked(),
+    };
+    this.#turn = new Turn(clock, sink, timeoutMs, () => this.#pump());
+    const { backend } = storage;
+    this.#applier = new Applier(
+      state,
+      {
+        onFirstEntryOfTerm: () => this.#onFirstEntryOfTerm(),
+        onCompactionScheduled: (revision) => this.compactor.schedule(revision),
+        onLeaseRevoked: (id) => this.#onLeaseRevoked(id),
+        onQuotaExceeded: () => this.raiseNoSpace(nobody),
+        hasSpaceFor: (cost) => this.hasSpaceFor(cost),
+      },
+      { backend, node: raft.node, turn: this.#turn, clock },
+      backend.opened.confState ?? state.cluster.confState(),
+    );
+    this.#ready = new ReadyLoop(raft.node, raft.log, storage.wal, raft.hardState, {
+      apply: (entries) => this.#apply(entries),
+      send: (message) => this.#send(message),
+      onReadState: (index, context) => this.reads.onReadState(index, context),
+      onSoftState: (leader) => this.#onSoftState(leader),
+      pump: () => this.#pump(),
+      pumpLater: () => this.#turn.arm(),
+    });
+    this.reads = new LinearizableReads(
+      {
+        canReadNow: () => this.#canReadNow(),
+        appliedIndex: () => this.#applier.index,
+        requestReadIndex: (context) => {
+          this.#node.readIndex(context);
+          this.#turn.arm();
+        },
+      },
+      clock,
+      this.#ids,
+      timeoutMs,
+    );
+    this.compactor = new Compactor(
+      { store: state.store, applier: this.#applier, queuedBytes: () => backend.queuedBytes, clock },
+      settings.compaction,
+    );
+    this.#snapshotter = new Snapshotter(
+      {
+        backend,
+        snap: storage.snap,
+        wal: storage.wal,
+        log: raft.log,
+        ready: this.#ready,
+        cluster: state.cluster,
+        clock,
+        snapshotCount: settings.snapshotCount,
+        catchupEntries: settings.catchupEntries,
+        onFatal: (error) => this.fail(error),
+      },
+      storage.found?.snapshot.index ?? 0,
+    );
+    this.#leases = new LeaseKeeper(state.lessor, clock, (id, waiter) => {
+      const request = createLeaseRevokeRequest({ id });
+      this.proposeMessage(Arm.leaseRevoke, LeaseRevokeRequestCodec, request, waiter);
+    });
+    this.watches = new WatchDriver(state.store, clock);
+    if (state.unfinishedCompaction >= 0) this.compactor.schedule(state.unfinishedCompaction);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ life
+
+  /** Begins to tick. A single voter campaigns at once; `onLeader` is called when this member first leads. */
+  start(onLeader: () => void): void {
+    this.#onLeader = onLeader;
+    this.header.raftTerm = this.#applier.term;
+    this.#nextTickMs = this.clock.nowMs() + this.#settings.tickMs;
+    this.#tickLater();
+    this.#leases.start();
+    this.#pump();
+    if (this.#isOnlyVoter()) this.#node.campaign();
+    this.#pump();
+  }
+
+  /** Stops: refuses everybody who waits, takes nothing more, lets the disk finish. Closes the storage. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#cancelTick?.();
+    this.#leases.stop();
+    this.compactor.stop();
+    this.watches.stop();
+    this.#turn.stop();
+    this.reads.stop();
+    await this.#snapshotter.stop();
+    this.#ready.stop();
+    await this.#storage.wal.close();
+    await this.#storage.backend.close();
+  }
+
+  /** A part of the member broke: the process must end. */
+  fail(error: unknown): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#ready.stop();
+    this.#cancelTick?.();
+    this.#onFatal(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ state
+
+  /** Id of the leader, 0 if none is known. */
+  get leader(): bigint {
+    return this.#leader;
+  }
+
+  get isLeader(): boolean {
+    return this.#node.role === "leader";
+  }
+
+  get appliedIndex(): number {
+    return this.#applier.index;
+  }
+
+  get appliedTerm(): number {
+    return this.#applier.term;
+  }
+
+  get committedIndex(): number {
+    return this.#node.committed;
+  }
+
+  /** The newest revision. */
+  get currentRevision(): number {
+    return this.store.revision;
+  }
+
+  /** Allocated size of the backend: what is on disk and what is on its way there. */
+  get backendSizeBytes(): number {
+    const { backend } = this.#storage;
+    return backend.sizeBytes + backend.queuedBytes;
+  }
+
+  /** The quota as Status shows it. */
+  get quotaBytes(): number {
+    return this.#settings.quotaBytes === 0 ? QUOTA_BYTES_DEFAULT : this.#settings.quotaBytes;
+  }
+
+  /** Version of the stored schema, as etcd names it. */
+  get storageVersion(): string {
+    return this.cluster.version ?? "";
+  }
+
+  /** True if `costBytes` more fit the quota. */
+  hasSpaceFor(costBytes: number): boolean {
+    const quota = this.quotaBytes;
+    return costBytes === 0 || quota < 0 || this.backendSizeBytes + costBytes < quota;
+  }
+
+  /** An id for a lease that the client leaves to the server. */
+  nextLeaseId(): bigint {
+    return this.#ids.nextLeaseId();
+  }
+
+  // -------------------------------------------------------------------------------------------------------- requests
+
+  /**
+   * Proposes the request of `arm`, whose encoded form is buf[start, end); it is copied before the call returns. `request` is the same,
+   * decoded, and must not change afterwards.
+   */
+  propose(
+    arm: Arm,
+    request: unknown,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+    waiter: Waiter,
+  ): void {
+    if (entrySize(arm, end - start) > this.#settings.requestBytesMax) {
+      waiter.onRefused("requestTooLarge");
+      return;
+    }
+    const bytes = this.#entries.build(arm, buf, start, end);
+    const refusal = this.#turn.submit(
+      new Proposal(arm, request, bytes, waiter, this.clock.nowMs()),
+    );
+    if (refusal !== undefined) waiter.onRefused(refusal);
+  }
+
+  /** Proposes a request that the member itself made, or changed. */
+  proposeMessage<T>(arm: Arm, codec: Codec<T>, request: T, waiter: Waiter): void {
+    const buf = Buffer.allocUnsafe(codec.size(request));
+    codec.write(request, buf, 0);
+    this.propose(arm, request, buf, 0, buf.length, waiter);
+  }
+
+  /** Raises this member's NOSPACE alarm and then refuses `waiter`, whatever became of the alarm. */
+  raiseNoSpace(waiter: Waiter): void {
+    const refuse = (): void => {
+      this.#raisingNoSpace = false;
+      waiter.onRefused("noSpace");
+    };
+    if (this.#raisingNoSpace || this.alarms.noSpace) {
+      waiter.onRefused("noSpace");
+      return;
+    }
+    this.#raisingNoSpace = true;
+    const request = createAlarmRequest({ action: 1, memberId: this.id, alarm: AlarmType.NOSPACE });
+    this.#logger.warn("raising alarm", { alarm: "NOSPACE", "member-id": idText(this.id) });
+    this.proposeMessage(Arm.alarm, AlarmRequestCodec, request, {
+      onApplied: refuse,
+      onRefused: refuse,
+    });
+  }
+
+  /** Calls back after a revocation of lease `id` was applied. */
+  whenLeaseRevoked(id: bigint, callback: () => void): void {
+    const waiting = this.#revoked.get(id);
+    if (waiting === undefined) this.#revoked.set(id, [callback]);
+    else waiting.push(callback);
+  }
+
+  /** Replicates that lease `id` has its whole TTL again, then calls back. */
+  resetLeaseCheckpoint(id: bigint, callback: () => void): void {
+    const checkpoints = [createLeaseCheckpoint({ id, remainingTtl: 0 })];
+    const request = createLeaseCheckpointRequest({ checkpoints });
+    const waiter = { onApplied: callback, onRefused: callback };
+    this.proposeMessage(Arm.leaseCheckpoint, LeaseCheckpointRequestCodec, request, waiter);
+  }
+
+  /** Calls `reader` once a read is linearizable. */
+  whenReadable(reader: Reader): void {
+    this.reads.wait(reader);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- turn
+
+  #pump(): void {
+    if (this.#stopped) return;
+    this.#turn.handOver();
+    this.#ready.run();
+  }
+
+  #accept(batch: readonly Proposal[]): { index: number; term: number } | "noLeader" | "dropped" {
+    if (this.#node.role !== "leader") return "noLeader";
+    const entries: Entry[] = new Array(batch.length);
+    for (let i = 0; i < batch.length; i++) {
+      entries[i] = createEntry({ data: (batch[i] as Proposal).entryBytes });
+    }
+    if (this.#node.propose(entries) !== "ok") return "dropped";
+    return { index: this.#node.lastIndex - batch.length + 1, term: this.#node.term };
+  }
+
+  #isBlocked(): boolean {
+    if (this.#storage.backend.queuedBytes <= BACKEND_QUEUED_BYTES_MAX) return false;
+    if (!this.#blockedPoll) {
+      this.#blockedPoll = true;
+      this.clock.after(BACKEND_POLL_MS, () => {
+        this.#blockedPoll = false;
+        this.#pump();
+      });
+    }
+    return true;
+  }
+
+  #apply(entries: readonly Entry[]): void {
+    this.#applier.apply(entries);
+    this.header.raftTerm = this.#applier.term;
+    this.reads.onApplied(this.#applier.index);
+    this.watches.onApplied();
+    this.#snapshotter.onApplied(this.#applier.index, this.#applier.confState);
+  }
+
+  #canReadNow(): boolean {
+    const node = this.#node;
+    return (
+      node.role === "leader" &&
+      this.#applier.term === node.term &&
+      this.#applier.index === node.committed &&
+      this.#isOnlyVoter()
+    );
+  }
+
+  #isOnlyVoter(): boolean {
+    const { voters, votersOutgoing } = this.#applier.confState;
+    return voters.length === 1 && votersOutgoing.length === 0 && voters[0] === this.id;
+  }
+
+  #send(message: Message): void {
+    assert(message.to === this.id, "a member alone has nobody to send to");
+    this.#node.step(message);
+  }
+
+  #onSoftState(leader: bigint): void {
+    if (leader === this.#leader) return;
+    this.#leader = leader;
+    this.#logger.info("leader changed", {
+      leader: idText(leader),
+      "local-member-id": idText(this.id),
+    });
+    this.reads.onLeaderChange();
+    if (leader !== this.id && this.lessor.isPrimary) this.lessor.demote();
+    if (leader === this.id) this.#onLeader?.();
+    this.#onLeader = undefined;
+    this.#turn.arm();
+  }
+
+  #onFirstEntryOfTerm(): void {
+    this.reads.onFirstCommitInTerm();
+    if (!this.isLeader) return;
+    const extendMs = this.#settings.electionTicks * this.#settings.tickMs;
+    this.lessor.promote(this.clock.nowMs(), extendMs);
+  }
+
+  #onLeaseRevoked(id: bigint): void {
+    const waiting = this.#revoked.get(id);
+    if (waiting === undefined) return;
+    this.#revoked.delete(id);
+    for (const callback of waiting) callback();
+  }
+
+  #tickLater(): void {
+    const delayMs = Math.max(0, this.#nextTickMs - this.clock.nowMs());
+    this.#cancelTick = this.clock.after(delayMs, () => {
+      const nowMs = this.clock.nowMs();
+      // After a stall one tick stands for all that were missed: elections count turns in which messages could be read.
+      this.#nextTickMs = Math.max(this.#nextTickMs + this.#settings.tickMs, nowMs);
+      this.#node.tick();
+      this.reads.tick(nowMs);
+      this.#turn.tick(nowMs);
+      this.#pump();
+      if (!this.#stopped) this.#tickLater();
+    });
+  }
+}
