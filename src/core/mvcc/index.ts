@@ -1,4 +1,37 @@
 // Face of the multi-version store.
+export type { CompactionStep, KvHash } from "./compaction.ts";
+export type { HashWork } from "./hash-work.ts";
+export { type HeaderForm, MemberHeader } from "./header.ts";
+export { inRange, type KeyRange, keyRange, type RangeWork } from "./range.ts";
+export type { RangeChunk, RangeStream } from "./range-stream.ts";
+export {
+  checkDeleteRangeRequest,
+  checkPutRequest,
+  checkRangeRequest,
+  checkRangeStreamRequest,
+  checkTxnRequest,
+  isTxnReadOnly,
+  isTxnSerializable,
+  TXN_OPS_MAX,
+} from "./requests.ts";
+export type { ResponseSource } from "./response-source.ts";
+export {
+  DeleteResult,
+  ONE_SHOT_BYTES_MAX,
+  type OpResult,
+  PutResult,
+  RangeResult,
+  TxnResult,
+} from "./results.ts";
+export {
+  REVISION_BYTES,
+  type Revision,
+  readRevision,
+  revisionBytes,
+  TOMBSTONE_REVISION_BYTES,
+  writeRevision,
+} from "./revision.ts";
+export { MvccStore } from "./store.ts";
 export type {
   LoadValue,
   MvccRefusal,

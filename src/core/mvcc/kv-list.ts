@@ -1,0 +1,119 @@
+// KeyValues of a response, held as row numbers: sized from the rows' words, encoded when asked for, in one go or in windows.
+//
+// The rows stay valid in the turn they were collected in; whoever keeps the list longer pins the state.
+
+import type { KeyValue } from "../../proto/index.ts";
+import { type KvFields, kvMessage, sizeKv, writeHead, writeKv, writeTail } from "./key-value.ts";
+import { RowList } from "./row-list.ts";
+import type { MvccState } from "./state.ts";
+import { sizeVarint, writeVarint } from "./wire.ts";
+
+export class KvList {
+  readonly #state: MvccState;
+  readonly rows: RowList;
+  readonly fields: KvFields;
+  /** Encoded size as a repeated field with a tag of one byte, of the first `#sized` rows. */
+  #bytes = 0;
+  #sized = 0;
+
+  constructor(state: MvccState, fields: KvFields, rows: RowList = new RowList()) {
+    this.#state = state;
+    this.fields = fields;
+    this.rows = rows;
+  }
+
+  get count(): number {
+    return this.rows.length;
+  }
+
+  /** Encoded size in bytes as a repeated field with a tag of one byte. Cost: linear when first asked, see `sizeSome`. */
+  get bytes(): number {
+    if (this.#sized < this.rows.length) this.sizeSome(Number.POSITIVE_INFINITY);
+    return this.#bytes;
+  }
+
+  /** Sizes at most `rowsMax` further rows; true when all are sized. */
+  sizeSome(rowsMax: number): boolean {
+    const rows = this.rows;
+    const end = Math.min(rows.length, this.#sized + rowsMax);
+    let bytes = this.#bytes;
+    for (let i = this.#sized; i < end; i++) {
+      const size = this.#sizeOf(rows.at(i));
+      bytes += 1 + sizeVarint(size) + size;
+    }
+    this.#bytes = bytes;
+    this.#sized = end;
+    return end === rows.length;
+  }
+
+  #sizeOf(row: number): number {
+    const chunk = this.#state.rows.chunkOf(row);
+    return sizeKv(this.#state, chunk, chunk.slotOf(row), this.fields);
+  }
+
+  keyAt(i: number): string {
+    const row = this.rows.at(i);
+    const chunk = this.#state.rows.chunkOf(row);
+    return this.#state.keys.keyOf(chunk.keyId(chunk.slotOf(row)));
+  }
+
+  /** Encoded size of entry `i`, tag and length included. */
+  entryBytes(i: number): number {
+    const size = this.#sizeOf(this.rows.at(i));
+    return 1 + sizeVarint(size) + size;
+  }
+
+  /** Writes entry `i` with `tag` before it. */
+  writeEntry(i: number, tag: number, buf: Uint8Array, pos: number): number {
+    const state = this.#state;
+    const row = this.rows.at(i);
+    const chunk = state.rows.chunkOf(row);
+    const slot = chunk.slotOf(row);
+    buf[pos] = tag;
+    const p = writeVarint(buf, pos + 1, sizeKv(state, chunk, slot, this.fields));
+    return writeKv(state, chunk, slot, this.fields, buf, p);
+  }
+
+  /** Entry `i` in three pieces: bytes before the value, the value, bytes after it. For entries larger than a window. */
+  entryPieces(i: number, tag: number): Uint8Array[] {
+    const state = this.#state;
+    const row = this.rows.at(i);
+    const chunk = state.rows.chunkOf(row);
+    const slot = chunk.slotOf(row);
+    const size = sizeKv(state, chunk, slot, this.fields);
+    const value = this.fields.value ? state.valueOf(chunk, slot) : new Uint8Array(0);
+    const rest = new Uint8Array(1 + sizeVarint(size) + size - value.length);
+    rest[0] = tag;
+    let p = writeVarint(rest, 1, size);
+    if (size === 0) return [rest];
+    p = writeHead(state, chunk, slot, this.fields.value, rest, p);
+    writeTail(chunk, slot, this.fields.lease, rest, p);
+    return [rest.subarray(0, p), value, rest.subarray(p)];
+  }
+
+  /** Writes all entries: `bytes` bytes. */
+  write(tag: number, buf: Uint8Array, pos: number): number {
+    let p = pos;
+    for (let i = 0; i < this.rows.length; i++) p = this.writeEntry(i, tag, buf, p);
+    return p;
+  }
+
+  /** Entry `i` as a message; its value is a view that stays right. */
+  message(i: number): KeyValue {
+    const row = this.rows.at(i);
+    const chunk = this.#state.rows.chunkOf(row);
+    return kvMessage(this.#state, chunk, chunk.slotOf(row), this.fields);
+  }
+
+  /** All entries as messages. */
+  messages(): KeyValue[] {
+    return Array.from({ length: this.rows.length }, (_, i) => this.message(i));
+  }
+
+  /** Keeps the rows valid until the returned function is called. */
+  pin(): () => void {
+    const state = this.#state;
+    const epoch = state.pin();
+    return () => state.unpin(epoch);
+  }
+}
