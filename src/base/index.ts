@@ -1,3 +1,5 @@
+// What every part may use: assertions, durations, the log interface, metrics, bytes and checksums, a seeded generator.
+
 export { AssertionFailure, assert, must, unreachable } from "./assert.ts";
 export { crc32c, crc32cJoin } from "./crc32c.ts";
 export { formatDuration, parseDuration } from "./duration.ts";

@@ -53,6 +53,7 @@ export interface DiscoveryConfig {
   password: string;
 }
 
+/** All settings of a member. */
 export interface EtcdConfig {
   // Member
   name: string;

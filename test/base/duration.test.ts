@@ -1,3 +1,5 @@
+// Durations in Go's text: what is printed, what is read, what is refused.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,5 @@
+// Metric primitives and the registry: what a scrape sees after updates.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {

@@ -1,0 +1,132 @@
+// The life of the member inside the program: start, serve, stop by signal or by its own failure, and the exit status of each.
+// Source: operations.md 2.2, 2.5, 2.10, 2.11.
+
+import { readdirSync } from "node:fs";
+import type { Logger } from "../../base/index.ts";
+import type { EtcdConfig } from "../../embed/config.ts";
+import { errorText, fileErrorText } from "../system-error.ts";
+
+/** The member as the program sees it; `embed/` makes it. */
+export interface RunningMember {
+  /** Resolves with the error that makes going on impossible; never rejects. */
+  readonly fatal: Promise<Error>;
+  stop(): Promise<void>;
+}
+
+/** Starts a member and resolves when it serves clients. */
+export type StartMember = (
+  config: EtcdConfig,
+  hooks: { readonly logger: Logger },
+) => Promise<RunningMember>;
+
+type StopSignal = "SIGTERM" | "SIGINT";
+
+const SIGNAL_NAMES: Readonly<Record<StopSignal, string>> = {
+  SIGTERM: "terminated",
+  SIGINT: "interrupt",
+};
+
+/** What kind of directory `dir` is, or undefined after a fatal line. Other names than etcd's own are only warned about. */
+function identifyDirectory(dir: string, log: Logger): "member" | "empty" | undefined {
+  let names: string[];
+  try {
+    names = readdirSync(dir);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "empty";
+    const reason = fileErrorText(error, dir).replace(/^scandir /, "open ");
+    log.fatal("failed to list data directory", { dir, error: reason });
+    return undefined;
+  }
+  for (const filename of names.sort()) {
+    if (filename === "member" || filename === "proxy") continue;
+    log.warn("found invalid file under data directory", { filename, "data-dir": dir });
+  }
+  if (names.includes("proxy")) {
+    log.fatal(
+      names.includes("member")
+        ? "invalid datadir; both member and proxy directories exist"
+        : "v2 http proxy has already been deprecated in 3.6",
+      { "dir-type": "proxy" },
+    );
+    return undefined;
+  }
+  return names.includes("member") ? "member" : "empty";
+}
+
+/** Ends the process as the signal itself would, which is what a supervisor expects to see; as process 1 that cannot be, so 0. */
+function dieOf(signal: StopSignal): void {
+  if (process.pid === 1) process.exit(0);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+}
+
+function stopOnSignal(member: RunningMember, config: EtcdConfig, log: Logger): void {
+  const fields = {
+    name: config.name,
+    "data-dir": config.dataDir,
+    "advertise-peer-urls": config.initialAdvertisePeerUrls.map((endpoint) => endpoint.url),
+    "advertise-client-urls": config.advertiseClientUrls.map((endpoint) => endpoint.url),
+  };
+  let stopping = false;
+  const stop = async (signal: StopSignal): Promise<void> => {
+    if (stopping) {
+      dieOf(signal);
+      return;
+    }
+    stopping = true;
+    log.info("received signal; shutting down", { signal: SIGNAL_NAMES[signal] });
+    log.info("closing etcd server", fields);
+    try {
+      await member.stop();
+    } catch (error) {
+      log.fatal("failed to close etcd server", { error: errorText(error) });
+      process.exit(1);
+    }
+    log.info("closed etcd server", fields);
+    dieOf(signal);
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => void stop(signal));
+  }
+}
+
+function logServing(config: EtcdConfig, log: Logger, environment: NodeJS.ProcessEnv): void {
+  for (const _ of config.listenClientUrls) log.info("ready to serve client requests");
+  if ((environment["NOTIFY_SOCKET"] ?? "") !== "") {
+    const error = "notification sockets are not supported yet by etcd-ts";
+    log.error("failed to notify systemd for readiness", { error });
+  }
+  for (const { host, port } of config.listenClientUrls) {
+    const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+    log.info("serving client traffic insecurely; this is strongly discouraged!", {
+      traffic: "grpc+http",
+      address,
+    });
+  }
+}
+
+/** Runs the member until the process ends; returns only with the exit code of a failed start. */
+export async function run(
+  config: EtcdConfig,
+  log: Logger,
+  start: () => Promise<StartMember>,
+): Promise<number> {
+  const kind = identifyDirectory(config.dataDir, log);
+  if (kind === undefined) return 1;
+  log.info(
+    kind === "member" ? "server has already been initialized" : "Initialize and start etcd server",
+    { "data-dir": config.dataDir, "dir-type": kind },
+  );
+  let member: RunningMember;
+  try {
+    member = await (await start())(config, { logger: log });
+  } catch (error) {
+    log.fatal("discovery failed", { error: errorText(error) });
+    return 1;
+  }
+  stopOnSignal(member, config, log);
+  logServing(config, log, process.env);
+  const error = await member.fatal;
+  log.fatal("server stopped by a fatal error", { error: errorText(error) });
+  return 1;
+}
