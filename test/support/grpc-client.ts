@@ -56,9 +56,14 @@ export class BidiCall {
   ended: StatusObject | undefined;
   readonly #done: Promise<StatusObject>;
 
-  constructor(stream: ClientDuplexStream<Uint8Array, Buffer>) {
+  constructor(
+    stream: ClientDuplexStream<Uint8Array, Buffer>,
+    receive: (message: Uint8Array) => Uint8Array | undefined,
+  ) {
     this.#stream = stream;
-    stream.on("data", (message: Buffer) => {
+    stream.on("data", (bytes: Buffer) => {
+      const message = receive(bytes);
+      if (message === undefined) return;
       this.messages.push(message);
       this.onMessage?.(message);
     });
@@ -112,6 +117,11 @@ export class GrpcClient {
     });
   }
 
+  /** Every message passes here on its way to the caller. A subclass changes or drops some to stand for a faulty server. */
+  protected receive(_path: string, message: Uint8Array): Uint8Array | undefined {
+    return message;
+  }
+
   /** Calls a method with one request and at most one response. `path` is as on the wire, `/package.Service/Method`. */
   unary(path: string, request: Uint8Array, settings?: CallSettings): Promise<CallOutcome> {
     return new Promise((resolve) => {
@@ -124,10 +134,15 @@ export class GrpcClient {
         toOptions(settings),
         (error, response) => {
           if (error !== null) resolve({ code: error.code, details: error.details, messages: [] });
-          else resolve({ code: status.OK, details: "", messages: response ? [response] : [] });
+          else resolve({ code: status.OK, details: "", messages: this.#received(path, response) });
         },
       );
     });
+  }
+
+  #received(path: string, response: Uint8Array | undefined): Uint8Array[] {
+    const message = response === undefined ? undefined : this.receive(path, response);
+    return message === undefined ? [] : [message];
   }
 
   /** Calls a method with one request and any number of responses; resolves when the server has ended the call. */
@@ -142,7 +157,7 @@ export class GrpcClient {
         toMetadata(settings?.metadata),
         toOptions(settings),
       );
-      stream.on("data", (message: Buffer) => messages.push(message));
+      stream.on("data", (message: Buffer) => messages.push(...this.#received(path, message)));
       stream.on("error", () => {});
       stream.on("status", (s: StatusObject) =>
         resolve({ code: s.code, details: s.details, messages }),
@@ -156,6 +171,7 @@ export class GrpcClient {
     const metadata = toMetadata(settings?.metadata);
     return new BidiCall(
       this.#client.makeBidiStreamRequest(path, identity, same, metadata, options),
+      (message) => this.receive(path, message),
     );
   }
 

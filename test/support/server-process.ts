@@ -55,6 +55,12 @@ export function freePort(): Promise<number> {
   });
 }
 
+// Servers of a test run that fails in the middle must not outlive it.
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** A running server. */
 export class ServerProcess {
   readonly #child: ChildProcess;
@@ -79,6 +85,7 @@ export class ServerProcess {
     this.dir = options.dir;
     this.clientPort = ports.client;
     this.peerPort = ports.peer;
+    running.add(child);
     this.exited = new Promise((resolve) => {
       child.on("error", () => this.#ended(resolve, { code: -1, signal: null }));
       child.on("exit", (code, signal) => this.#ended(resolve, { code, signal }));
@@ -86,6 +93,7 @@ export class ServerProcess {
   }
 
   #ended(resolve: (exit: Exit) => void, exit: Exit): void {
+    running.delete(this.#child);
     this.#exit = exit;
     resolve(exit);
   }
