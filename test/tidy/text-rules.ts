@@ -41,19 +41,25 @@ export function consoleViolations(sources: readonly Source[]): Violation[] {
     .flatMap((source) => matches(source, /\bconsole\b/g, () => "prints: only src/cli may"));
 }
 
-/** A file opens with a comment that says what it holds; one of up to eight lines, except that faces may do without many words. */
+/** A file opens with a comment that says what it holds. */
 export function headerViolations(sources: readonly Source[]): Violation[] {
   return sources
     .filter(({ text }) => !/^(?:#![^\n]*\n)?\/\/ \S/.test(text))
     .map(({ path }) => ({ path, line: 1, what: "does not open with a comment on what it holds" }));
 }
 
-/** Exported functions, classes and interfaces say what they are in a doc comment. */
+/**
+ * Exported functions, classes and interfaces say what they are in a doc comment; a file's first class may leave that to the comment
+ * the file opens with.
+ */
 export function docViolations(sources: readonly Source[]): Violation[] {
   const exported =
-    /^export (?:abstract )?(?:async )?(?:function\*?|class|interface) (?<name>[\w$]+)/gm;
+    /^export (?:abstract )?(?:async )?(?<kind>function\*?|class|interface) (?<name>[\w$]+)/gm;
   return sources.flatMap((source) => {
-    return [...source.text.matchAll(exported)]
+    const symbols = [...source.text.matchAll(exported)];
+    const main = symbols.find((match) => match.groups?.["kind"] === "class");
+    return symbols
+      .filter((match) => match !== main)
       .filter((match) => !source.text.slice(0, match.index).endsWith("*/\n"))
       .map((match) => {
         const what = `exports ${match.groups?.["name"] ?? ""} without a doc comment`;

@@ -73,7 +73,10 @@ function nodeJson(path: string, node: Node): string {
   const head = `{"Path":${jsonString(path)},"CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"0001-01-01T00:00:00Z"`;
   if (typeof node === "string") return `${head},"Value":${jsonString(node)},"Children":null}`;
   const parent = path === "/" ? "" : path;
-  const children = [...node].map(([name, child]) => {
+  // Go writes maps in the order of their keys.
+  const names = [...node.keys()].sort();
+  const children = names.map((name) => {
+    const child = node.get(name) ?? "";
     return `${jsonString(name)}:${nodeJson(`${parent}/${name}`, child)}`;
   });
   return `${head},"Value":"","Children":{${children.join(",")}}}`;
