@@ -8,7 +8,7 @@
 // Source: etcd server/etcdserver/api/v2store, api/membership/storev2.go.
 
 import { asId, type Json, type JsonObject, jsonString, parseJson, stringAt } from "./json.ts";
-import { idText, type Member } from "./member.ts";
+import { byId, idText, type Member } from "./member.ts";
 import {
   attributesJson,
   parseAttributes,
@@ -37,7 +37,7 @@ export function encodeV2Store(state: MembershipState): Buffer {
   return Buffer.from(document);
 }
 
-/** The membership a document holds; undefined if it is not such a document. Reads Go's full form as well. */
+/** The membership a document holds, ascending by id; undefined if it is not such a document. Reads Go's full form as well. */
 export function decodeV2Store(bytes: Uint8Array): MembershipState | undefined {
   const document = parseJson(Buffer.from(bytes).toString());
   const root = document instanceof Map ? readNode(document.get("Root")) : undefined;
@@ -58,7 +58,12 @@ export function decodeV2Store(bytes: Uint8Array): MembershipState | undefined {
   }
   const version = cluster.get("version");
   if (version instanceof Map) return undefined;
-  return { ...EMPTY_MEMBERSHIP, members, removed, version };
+  return {
+    ...EMPTY_MEMBERSHIP,
+    members: byId(members, (member) => member.id),
+    removed: byId(removed, (id) => id),
+    version,
+  };
 }
 
 function memberNode(member: Member): Map<string, Node> {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
+  byId,
   changeOf,
   confChangeOf,
   confStateJson,
@@ -158,7 +159,9 @@ test("a v2 store holds the membership and nothing else", () => {
     .map(([members, removed, version]) => ({ ...EMPTY_MEMBERSHIP, members, removed, version }));
   fc.assert(
     fc.property(state, (s) => {
-      assert.deepEqual(decodeV2Store(encodeV2Store(s)), s);
+      const members = byId(s.members, (member) => member.id);
+      const removed = byId(s.removed, (id) => id);
+      assert.deepEqual(decodeV2Store(encodeV2Store(s)), { ...s, members, removed });
     }),
   );
 });
