@@ -2,8 +2,12 @@
 // Source: operations.md 2.2, 2.5, 2.10, 2.11.
 
 import { readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import type { Logger } from "../../base/index.ts";
-import type { EtcdConfig } from "../../embed/config.ts";
+import { type EtcdConfig, startingFields } from "../../embed/config.ts";
+import { initialClusterNames } from "../endpoints.ts";
+import { goArch, runtimeVersion } from "../help.ts";
 import { errorText, fileErrorText } from "../system-error.ts";
 
 /** The member as the program sees it; `embed/` makes it. */
@@ -90,18 +94,45 @@ function stopOnSignal(member: RunningMember, config: EtcdConfig, log: Logger): v
   }
 }
 
-function logServing(config: EtcdConfig, log: Logger, environment: NodeJS.ProcessEnv): void {
+/** Whether `dir` holds a write-ahead log: then the flags that describe a first cluster are ignored. */
+function hasWal(config: EtcdConfig): boolean {
+  try {
+    const dir = config.walDir === "" ? join(config.dataDir, "member", "wal") : config.walDir;
+    return readdirSync(dir).some((name) => name.endsWith(".wal"));
+  } catch {
+    return false;
+  }
+}
+
+/** `name=url` pairs, sorted. */
+function sortedCluster(text: string): string {
+  const members = [...initialClusterNames(text)];
+  const pairs = members.flatMap(([name, urls]) => urls.map((url) => `${name}=${url}`));
+  return pairs.sort().join(",");
+}
+
+function logStarting(config: EtcdConfig, log: Logger): void {
+  const urls = config.listenClientUrls.map((endpoint) => endpoint.url);
+  log.info("configuring client listeners", { "listen-client-urls": urls });
+  const memberInitialized = hasWal(config);
+  const fields = startingFields(config, {
+    memberInitialized,
+    dataDir: config.dataDir,
+    initialCluster: memberInitialized ? "" : sortedCluster(config.initialCluster),
+    cpuCount: availableParallelism(),
+    arch: goArch(),
+    platform: process.platform,
+    runtimeVersion: runtimeVersion(),
+  });
+  log.info("starting an etcd server", fields);
+}
+
+/** Tells who waits for this program that it serves. */
+function logReady(config: EtcdConfig, log: Logger): void {
   for (const _ of config.listenClientUrls) log.info("ready to serve client requests");
-  if ((environment["NOTIFY_SOCKET"] ?? "") !== "") {
+  if ((process.env["NOTIFY_SOCKET"] ?? "") !== "") {
     const error = "notification sockets are not supported yet by etcd-ts";
     log.error("failed to notify systemd for readiness", { error });
-  }
-  for (const { host, port } of config.listenClientUrls) {
-    const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-    log.info("serving client traffic insecurely; this is strongly discouraged!", {
-      traffic: "grpc+http",
-      address,
-    });
   }
 }
 
@@ -117,6 +148,7 @@ export async function run(
     kind === "member" ? "server has already been initialized" : "Initialize and start etcd server",
     { "data-dir": config.dataDir, "dir-type": kind },
   );
+  logStarting(config, log);
   let member: RunningMember;
   try {
     member = await (await start())(config, { logger: log });
@@ -125,7 +157,7 @@ export async function run(
     return 1;
   }
   stopOnSignal(member, config, log);
-  logServing(config, log, process.env);
+  logReady(config, log);
   const error = await member.fatal;
   log.fatal("server stopped by a fatal error", { error: errorText(error) });
   return 1;
