@@ -21,6 +21,7 @@ export {
   requestTimeoutMs,
 } from "./member.ts";
 export type {
+  Cancel,
   CancelReason,
   Clock,
   MemberStorage,

@@ -33,6 +33,11 @@ export class LeaseKeeper {
     });
   }
 
+  /** This member began or ceased to lead: what was found expired before says nothing any more. */
+  forget(): void {
+    this.#expired = [];
+  }
+
   stop(): void {
     this.#cancel?.();
     this.#expired = [];

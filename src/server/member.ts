@@ -7,7 +7,7 @@
 import { assert, type Logger } from "../base/index.ts";
 import type { Lessor } from "../core/lease/index.ts";
 import { idText, type RaftCluster } from "../core/membership/index.ts";
-import { MemberHeader, type MvccStore } from "../core/mvcc/index.ts";
+import { type KvHash, MemberHeader, type MvccStore } from "../core/mvcc/index.ts";
 import type { RawNode } from "../core/raft/index.ts";
 import {
   AlarmRequestCodec,
@@ -28,11 +28,13 @@ import { Applier } from "./apply/applier.ts";
 import { QUOTA_BYTES_DEFAULT } from "./apply/quota.ts";
 import type { RaftParts } from "./bootstrap.ts";
 import { Compactor, type CompactorOptions } from "./compactor.ts";
+import { hashBackend } from "./hash-backend.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Cancel, Clock, MemberStorage } from "./ports.ts";
 import { Arm, EntryBuilder, entrySize, nobody, Proposal, type Waiter } from "./proposal.ts";
 import { LinearizableReads, type Reader } from "./read.ts";
 import { ReadyLoop } from "./ready.ts";
+import type { Refusal } from "./refusal.ts";
 import { RequestIds } from "./request-id.ts";
 import { Snapshotter } from "./snapshotter.ts";
 import { Turn } from "./turn.ts";
@@ -44,6 +46,9 @@ const BACKEND_QUEUED_BYTES_MAX = 64 << 20;
 const BACKEND_POLL_MS = 2;
 /** Ticks between heartbeat and the request timeout: 5 s on top of two election timeouts. */
 const REQUEST_TIMEOUT_BASE_MS = 5000;
+
+/** Rows hashed in one turn: about five milliseconds. */
+const HASH_ROWS_PER_STEP = 10_000;
 
 /** Settings of a member. */
 export interface MemberSettings {
@@ -66,8 +71,6 @@ export interface MemberState {
   readonly lessor: Lessor;
   readonly cluster: RaftCluster;
   readonly alarms: Alarms;
-  /** A compaction that was ordered and whose rows may still be there; -1 for none. */
-  readonly unfinishedCompaction: number;
 }
 
 /** What a member is built from. */
@@ -152,7 +155,8 @@ export class Member {
       state,
       {
         onFirstEntryOfTerm: () => this.#onFirstEntryOfTerm(),
-        onCompactionScheduled: (revision) => this.compactor.schedule(revision),
+        onBeforeCompaction: () => this.watches.flush(),
+        onCompactionScheduled: () => this.compactor.wake(),
         onLeaseRevoked: (id) => this.#onLeaseRevoked(id),
         onQuotaExceeded: () => this.raiseNoSpace(nobody),
         hasSpaceFor: (cost) => this.hasSpaceFor(cost),
@@ -205,7 +209,6 @@ export class Member {
       this.proposeMessage(Arm.leaseRevoke, LeaseRevokeRequestCodec, request, waiter);
     });
     this.watches = new WatchDriver(state.store, clock);
-    if (state.unfinishedCompaction >= 0) this.compactor.schedule(state.unfinishedCompaction);
   }
 
   // ------------------------------------------------------------------------------------------------------------ life
@@ -217,21 +220,25 @@ export class Member {
     this.#nextTickMs = this.clock.nowMs() + this.#settings.tickMs;
     this.#tickLater();
     this.#leases.start();
+    this.compactor.start();
     this.#pump();
-    if (this.#isOnlyVoter()) this.#node.campaign();
-    this.#pump();
+  }
+
+  /** Refuses everybody who waits, and all who come. */
+  refuseAll(): void {
+    this.watches.stop();
+    this.#turn.stop();
+    this.reads.stop();
   }
 
   /** Stops: refuses everybody who waits, takes nothing more, lets the disk finish. Closes the storage. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
+    this.refuseAll();
     this.#stopped = true;
     this.#cancelTick?.();
     this.#leases.stop();
     this.compactor.stop();
-    this.watches.stop();
-    this.#turn.stop();
-    this.reads.stop();
     await this.#snapshotter.stop();
     this.#ready.stop();
     await this.#storage.wal.close();
@@ -270,6 +277,11 @@ export class Member {
     return this.#node.committed;
   }
 
+  /** Proposals that wait to be applied. */
+  get pendingProposals(): number {
+    return this.#turn.pending;
+  }
+
   /** The newest revision. */
   get currentRevision(): number {
     return this.store.revision;
@@ -286,6 +298,26 @@ export class Member {
     return this.#settings.quotaBytes === 0 ? QUOTA_BYTES_DEFAULT : this.#settings.quotaBytes;
   }
 
+  /** Calls back with HashKV at `revision` (0: the newest), or its refusal; the work is spread over turns. */
+  hashKv(revision: number, callback: (outcome: KvHash | Refusal) => void): void {
+    const begun = this.store.hashKv(revision);
+    if (begun === "wait") {
+      this.compactor.whenIdle(() => this.hashKv(revision, callback));
+    } else if (typeof begun === "object" && "step" in begun) {
+      const goOn = (): void => {
+        if (this.#stopped) begun.abort();
+        else if (begun.step(HASH_ROWS_PER_STEP)) callback(begun.result);
+        else this.clock.endOfTurn(goOn);
+      };
+      goOn();
+    } else callback(begun);
+  }
+
+  /** CRC-32C over everything in the backend but the bookkeeping of the log (Maintenance.Hash). */
+  hashBackend(): Promise<number> {
+    return hashBackend(this.#storage.backend);
+  }
+
   /** Version of the stored schema, as etcd names it. */
   get storageVersion(): string {
     return this.cluster.version ?? "";
@@ -295,6 +327,11 @@ export class Member {
   hasSpaceFor(costBytes: number): boolean {
     const quota = this.quotaBytes;
     return costBytes === 0 || quota < 0 || this.backendSizeBytes + costBytes < quota;
+  }
+
+  /** Largest request in the log, in bytes. */
+  get requestBytesMax(): number {
+    return this.#settings.requestBytesMax;
   }
 
   /** An id for a lease that the client leaves to the server. */
@@ -379,6 +416,15 @@ export class Member {
     if (this.#stopped) return;
     this.#turn.handOver();
     this.#ready.run();
+    if (this.#leader === 0n) this.#campaignAlone();
+  }
+
+  /** The only voter has nobody to wait for: it campaigns as soon as it has applied what it knows to be committed. */
+  #campaignAlone(): void {
+    const node = this.#node;
+    if (node.role !== "follower" || node.applied !== node.committed || !this.#isOnlyVoter()) return;
+    node.campaign();
+    this.#ready.run();
   }
 
   #accept(batch: readonly Proposal[]): { index: number; term: number } | "noLeader" | "dropped" {
@@ -407,7 +453,7 @@ export class Member {
     this.#applier.apply(entries);
     this.header.raftTerm = this.#applier.term;
     this.reads.onApplied(this.#applier.index);
-    this.watches.onApplied();
+    this.watches.flush();
     this.#snapshotter.onApplied(this.#applier.index, this.#applier.confState);
   }
 
@@ -439,6 +485,7 @@ export class Member {
       "local-member-id": idText(this.id),
     });
     this.reads.onLeaderChange();
+    this.#leases.forget();
     if (leader !== this.id && this.lessor.isPrimary) this.lessor.demote();
     if (leader === this.id) this.#onLeader?.();
     this.#onLeader = undefined;

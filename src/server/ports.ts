@@ -134,9 +134,12 @@ export interface WalContents {
 /** An open write-ahead log. One call of `save` or `saveSnapshot` may be outstanding at a time; the caller waits for `done`. */
 export interface Wal {
   /**
-   * Appends `entries`, then `state`, in one write; calls `done` in a later turn, when the bytes are durable if `mustSync`, when
-   * they are written otherwise. Borrows the entries' bytes until `done`. A disk error never comes back here: it goes to the
-   * `onFatal` the WAL was opened with, `done` is not called, and no later call does anything.
+   * Appends `entries`, then `state`, in one write, and calls `done` when the bytes are durable, never from inside the call. Without
+   * entries and without `mustSync` (only the commit index moved) nothing is written yet: `state` rides with the next save, or is
+   * written on its own after 100 ms, and `done` is called in a microtask. So after a crash HardState.commit may be behind the
+   * backend's applied index, which is then the better lower bound of what is committed.
+   * Borrows the entries' bytes until `done`. A disk error never comes back here: it goes to the `onFatal` the WAL was opened with,
+   * `done` is not called, and no later call does anything.
    */
   save(
     state: HardState | undefined,
@@ -146,7 +149,10 @@ export interface Wal {
   ): void;
   /** Appends a snapshot record and syncs. The `.snap` file must be durable before. */
   saveSnapshot(snapshot: WalSnapshot, done: () => void): void;
-  /** Segments whose entries are all at or below `index` may be deleted, in the background. */
+  /**
+   * Segments whose entries are all at or below `index` may be deleted, in the background; never one a restart from the newest saved
+   * snapshot record needs.
+   */
   releaseTo(index: number): void;
   /** Bytes of the segments on disk. */
   readonly sizeBytes: number;
@@ -234,6 +240,22 @@ export interface Backend {
   close(): Promise<void>;
 }
 
+/**
+ * Files beside the backend that only save time: what they hold can be rebuilt. A file is whole or absent, whenever a crash comes.
+ * Names are made of letters, digits and dashes.
+ */
+export interface SideFiles {
+  /** Replaces the file `name`; borrows each chunk until the next is asked for. */
+  save(name: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>;
+  /**
+   * The file's bytes in pieces (not those given to `save`), each checked before it is handed out; undefined if there is none. Throws
+   * from the iteration when the file is damaged: the receiver drops what it got.
+   */
+  load(name: string): Promise<AsyncIterable<Uint8Array> | undefined>;
+  /** Deletes the file, durably; nothing happens if there is none. */
+  remove(name: string): Promise<void>;
+}
+
 /** How the disk side reports what ends the process. The message names file and offset where there is one. */
 export type OnFatal = (error: Error) => void;
 
@@ -242,6 +264,9 @@ export interface MemberStorage {
   readonly wal: Wal;
   readonly snap: SnapStore;
   readonly backend: Backend;
+  readonly sideFiles: SideFiles;
   /** Undefined when the directory was new and has just been created. */
   readonly found: WalContents | undefined;
+  /** Closes WAL and backend; the data directory is free for the next process afterwards. */
+  close(): Promise<void>;
 }

@@ -56,6 +56,11 @@ export class Turn {
     this.#pump = pump;
   }
 
+  /** Proposals taken and not yet applied or answered. */
+  get pending(): number {
+    return this.#queue.length - this.#queueHead + this.#inLog.length - this.#inLogHead;
+  }
+
   /** Takes a proposal; its waiter hears of it later, unless it is refused at once by return value. */
   submit(proposal: Proposal): Refusal | undefined {
     if (this.#stopped) return "stopped";

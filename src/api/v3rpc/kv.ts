@@ -148,9 +148,9 @@ function range(
   }
   if (work.step(KEYS_PER_STEP)) {
     encoder.reply(call, work.result());
+    work.release();
     return;
   }
-  work.hold();
   goOn(work, call, encoder, (then) => clock.endOfTurn(then));
 }
 

@@ -62,7 +62,7 @@ export function maintenanceService(context: RpcContext, options: MaintenanceOpti
       return member.hashKv(request.revision, (result) => {
         if (typeof result === "string") return context.refuse(call, result);
         const { hash, compactRevision, hashRevision } = result;
-        const header = context.header(result.currentRevision);
+        const header = context.currentHeader();
         const response = createHashKVResponse({ header, hash, compactRevision, hashRevision });
         return call.reply(HashKVResponseCodec, response);
       });
@@ -85,7 +85,7 @@ function status(
     header: context.currentHeader(),
     version: options.version,
     dbSize: sizeBytes,
-    dbSizeInUse: Math.min(sizeBytes, member.backendSizeInUseBytes),
+    dbSizeInUse: sizeBytes,
     leader: member.leader,
     raftIndex: member.committedIndex,
     raftTerm: member.appliedTerm,

@@ -61,7 +61,9 @@ export interface ApplierState {
 export interface ApplierEvents {
   /** An empty entry: the leader of a new term has committed its first. */
   onFirstEntryOfTerm(): void;
-  onCompactionScheduled(revision: number): void;
+  /** Watchers must have the events so far before rows may go. */
+  onBeforeCompaction(): void;
+  onCompactionScheduled(): void;
   onLeaseRevoked(id: bigint): void;
   /** A write did not fit the quota; this member must raise its NOSPACE alarm. */
   onQuotaExceeded(): void;
@@ -215,10 +217,11 @@ export class Applier {
   }
 
   #compact(request: CompactionRequest, batch: BackendBatch): object | Refusal {
+    this.#events.onBeforeCompaction();
     const refusal = this.#state.store.compact(request.revision);
     if (refusal !== undefined) return refusal;
     batch.put(Bucket.meta, SCHEDULED_COMPACT_KEY, revisionBytes(request.revision, 0));
-    this.#events.onCompactionScheduled(request.revision);
+    this.#events.onCompactionScheduled();
     return createCompactionResponse({ header: this.#header() });
   }
 

@@ -1,0 +1,2 @@
+// Face of the gRPC services.
+export { type RpcOptions, rpcMethods } from "./services.ts";

@@ -1,0 +1,182 @@
+// One etcd member in this process: built from a configuration, started and stopped in order. The face of the library and of the program.
+//
+// Start: storage -> state -> Raft -> campaign -> own attributes published -> listeners answer. Stop: listeners finish what they serve ->
+// member -> disk. What breaks for good in between settles `fatal`, and nothing is acknowledged any more.
+
+import type { Server as HttpServer } from "node:http";
+import { type RpcOptions, rpcMethods } from "../api/v3rpc/index.ts";
+import { EtcdMetrics, type Logger, silentLogger } from "../base/index.ts";
+import { idText } from "../core/membership/index.ts";
+import { RpcListener } from "../net/index.ts";
+import { type Member, publishAttributes, publishClusterVersion } from "../server/index.ts";
+import { defaultConfig, type EtcdConfig } from "./config.ts";
+import { createHttpServer } from "./http.ts";
+import { bindMemberMetrics } from "./metrics.ts";
+import { nodeClock } from "./node-clock.ts";
+import { openMember } from "./open-member.ts";
+
+/** Beyond `--max-request-bytes`, what a gRPC message may carry besides. */
+const GRPC_OVERHEAD_BYTES = 512 * 1024;
+/** Longest wait for calls to end when the server stops. */
+const STOP_GRACE_MS = 500;
+/** How long calls in progress have to end by themselves. */
+const ANSWER_GRACE_MS = 100;
+/** Cluster version a new cluster of this release sets. */
+const CLUSTER_VERSION = "3.7.0";
+
+/** What a library user may set: any part of the configuration, or nothing on disk at all. */
+export interface EtcdOptions extends Partial<EtcdConfig> {
+  /** Keeps everything in memory; nothing survives `stop`. */
+  readonly memory?: boolean;
+}
+
+/** What the program brings along. */
+export interface EtcdHooks {
+  readonly logger?: Logger;
+}
+
+/** A running member. */
+export class Etcd {
+  /** Settles, once, when the member broke and must not be used any more; never rejects. */
+  readonly fatal: Promise<Error>;
+  /** URLs that clients connect to, with the port chosen by the system where 0 was asked for. */
+  readonly clientUrls: readonly string[];
+  readonly metrics: EtcdMetrics;
+  readonly #member: Member;
+  readonly #listeners: readonly RpcListener[];
+  readonly #http: HttpServer;
+  #stopping: Promise<void> | undefined;
+
+  private constructor(parts: {
+    fatal: Promise<Error>;
+    clientUrls: readonly string[];
+    metrics: EtcdMetrics;
+    member: Member;
+    listeners: readonly RpcListener[];
+    http: HttpServer;
+  }) {
+    this.fatal = parts.fatal;
+    this.clientUrls = parts.clientUrls;
+    this.metrics = parts.metrics;
+    this.#member = parts.member;
+    this.#listeners = parts.listeners;
+    this.#http = parts.http;
+  }
+
+  /** `host:port` of the client listeners, as clients take them. */
+  get endpoints(): string[] {
+    return this.clientUrls.map((url) => url.replace(/^https?:\/\//, ""));
+  }
+
+  /** The member's id in hexadecimal. */
+  get memberId(): string {
+    return idText(this.#member.id);
+  }
+
+  /**
+   * Starts a member and resolves when it serves clients. Rejects, with nothing left open, if the directory cannot be used, a port is
+   * taken, or the configuration makes no member.
+   */
+  static async start(options: EtcdOptions = {}, hooks: EtcdHooks = {}): Promise<Etcd> {
+    const { memory = false, ...settings } = options;
+    const config: EtcdConfig = { ...defaultConfig(), ...settings };
+    const logger = hooks.logger ?? silentLogger;
+    let broke: (error: Error) => void = () => {};
+    const fatal = new Promise<Error>((resolve) => {
+      broke = resolve;
+    });
+    const metrics = new EtcdMetrics(config.metrics === "extensive");
+    const member = await openMember(config, {
+      memory,
+      logger,
+      clock: nodeClock,
+      metrics,
+      onFatal: broke,
+    });
+    bindMemberMetrics(metrics, member);
+    const listeners: RpcListener[] = [];
+    const http = createHttpServer({ config, member, metrics, listeners, logger });
+    try {
+      await untilReady(member, config, fatal);
+      const methods = rpcMethods(member, rpcOptions(config));
+      const clientUrls: string[] = [];
+      for (const endpoint of config.listenClientUrls) {
+        const listener = new RpcListener({
+          methods,
+          clock: nodeClock,
+          http,
+          limits: {
+            streamsMax: config.maxConcurrentStreams,
+            messageBytesMax: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
+            keepaliveMinTimeMs: config.grpcKeepaliveMinTimeMs,
+            keepaliveIntervalMs: config.grpcKeepaliveIntervalMs,
+            keepaliveTimeoutMs: config.grpcKeepaliveTimeoutMs,
+          },
+          counters: (method) => metrics.rpc.method(method.path, method.kind),
+          onLog: (message, fields) => logger.debug(message, fields),
+        });
+        listeners.push(listener);
+        const { port } = await listener.listen(endpoint.host, endpoint.port);
+        clientUrls.push(`${endpoint.scheme}://${endpoint.host}:${port}`);
+        logger.info("serving client traffic insecurely; this is strongly discouraged!", {
+          traffic: "grpc+http",
+          address: `${endpoint.host}:${port}`,
+        });
+      }
+      return new Etcd({ fatal, clientUrls, metrics, member, listeners, http });
+    } catch (error) {
+      await Promise.all(listeners.map((listener) => listener.closeGracefully(0)));
+      await member.stop();
+      throw error;
+    }
+  }
+
+  /** Stops serving, ends the member and closes its storage. A second call waits for the first. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#http.closeAllConnections();
+    const closing = Promise.all(
+      this.#listeners.map((listener) => listener.closeGracefully(STOP_GRACE_MS)),
+    );
+    // What is on its way to the disk is answered; who waits longer, or watches, is told that the server stops.
+    const cancel = nodeClock.after(ANSWER_GRACE_MS, () => this.#member.refuseAll());
+    await closing;
+    cancel();
+    await this.#member.stop();
+  }
+}
+
+function rpcOptions(config: EtcdConfig): RpcOptions {
+  return {
+    version: "3.7.1",
+    maxTxnOps: config.maxTxnOps,
+    fragmentBytesMax: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
+    progressNotifyMs: config.watchProgressNotifyIntervalMs,
+    random: Math.random,
+  };
+}
+
+/** Starts the member and waits until it leads and its own attributes are applied: from then on it has a quorum. */
+function untilReady(member: Member, config: EtcdConfig, fatal: Promise<Error>): Promise<void> {
+  const attributes = {
+    name: config.name,
+    clientUrls: config.advertiseClientUrls.map((endpoint) => endpoint.url),
+  };
+  const ready = new Promise<void>((resolve) => {
+    member.start(() => {
+      publishClusterVersion(member, CLUSTER_VERSION, () => {
+        publishAttributes(member, attributes, resolve);
+      });
+    });
+  });
+  return Promise.race([
+    ready,
+    fatal.then((error) => {
+      throw error;
+    }),
+  ]);
+}
