@@ -6,9 +6,9 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "../../base/index.ts";
 import { type EtcdConfig, startingFields } from "../../embed/config.ts";
-import { initialClusterNames } from "../endpoints.ts";
 import { goArch, runtimeVersion } from "../help.ts";
 import { errorText, fileErrorText } from "../system-error.ts";
+import { bootstrapProblem, firstClusterText } from "./bootstrap.ts";
 
 /** The member as the program sees it; `embed/` makes it. */
 export interface RunningMember {
@@ -104,21 +104,13 @@ function hasWal(config: EtcdConfig): boolean {
   }
 }
 
-/** `name=url` pairs, sorted. */
-function sortedCluster(text: string): string {
-  const members = [...initialClusterNames(text)];
-  const pairs = members.flatMap(([name, urls]) => urls.map((url) => `${name}=${url}`));
-  return pairs.sort().join(",");
-}
-
-function logStarting(config: EtcdConfig, log: Logger): void {
+function logStarting(config: EtcdConfig, memberInitialized: boolean, log: Logger): void {
   const urls = config.listenClientUrls.map((endpoint) => endpoint.url);
   log.info("configuring client listeners", { "listen-client-urls": urls });
-  const memberInitialized = hasWal(config);
   const fields = startingFields(config, {
     memberInitialized,
     dataDir: config.dataDir,
-    initialCluster: memberInitialized ? "" : sortedCluster(config.initialCluster),
+    initialCluster: memberInitialized ? "" : firstClusterText(config),
     cpuCount: availableParallelism(),
     arch: goArch(),
     platform: process.platform,
@@ -148,7 +140,13 @@ export async function run(
     kind === "member" ? "server has already been initialized" : "Initialize and start etcd server",
     { "data-dir": config.dataDir, "dir-type": kind },
   );
-  logStarting(config, log);
+  const memberInitialized = hasWal(config);
+  logStarting(config, memberInitialized, log);
+  const problem = memberInitialized ? undefined : await bootstrapProblem(config);
+  if (problem !== undefined) {
+    log.fatal("discovery failed", { error: problem });
+    return 1;
+  }
   let member: RunningMember;
   try {
     member = await (await start())(config, { logger: log });
