@@ -39,7 +39,7 @@ async function main(): Promise<number> {
   const { config, log } = decision;
   // Go ends a program with status 2 where an invariant breaks; so does this one, and no other handler may save it.
   process.on("uncaughtException", (error) => {
-    log.fatal("panic", { error, goroutine: error.stack ?? "" });
+    log.fatal("panic", { error, stack: error.stack ?? "" });
     process.exit(2);
   });
   return run(config, log, async () => {
