@@ -56,20 +56,19 @@ export async function openMember(config: EtcdConfig, options: OpenOptions): Prom
     clock: options.clock,
     metadata: encodeIdentity(identity),
     onFatal,
+    onWarning: (message: string) => options.logger.warn(message),
   };
   const storage = options.memory
     ? await openMemoryStorage(storageOptions)
-    : await openStorage({
+    : await openStorage(config.dataDir === "" ? `${config.name}.etcd` : config.dataDir, {
         ...storageOptions,
-        dataDir: config.dataDir === "" ? `${config.name}.etcd` : config.dataDir,
-        walDir: config.walDir === "" ? undefined : config.walDir,
+        ...(config.walDir === "" ? {} : { walDirectory: config.walDir }),
       });
   try {
     member = await buildMember(config, storage, identity, options);
     return member;
   } catch (error) {
-    await storage.wal.close();
-    await storage.backend.close();
+    await storage.close();
     throw error;
   }
 }
@@ -120,6 +119,7 @@ async function buildMember(
     storage,
     clock,
     logger,
+    metrics: options.metrics,
     onFatal: options.onFatal,
   });
 }

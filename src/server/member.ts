@@ -4,7 +4,7 @@
 // durable and applied) or by `reads` (everything acknowledged before is applied).
 // Source: etcd server/etcdserver/server.go, taken apart.
 
-import { assert, type Logger } from "../base/index.ts";
+import { assert, type EtcdMetrics, type Logger } from "../base/index.ts";
 import type { Lessor } from "../core/lease/index.ts";
 import { idText, type RaftCluster } from "../core/membership/index.ts";
 import { type KvHash, MemberHeader, type MvccStore } from "../core/mvcc/index.ts";
@@ -81,6 +81,8 @@ export interface MemberParts {
   readonly storage: MemberStorage;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Counters this member updates. */
+  readonly metrics: EtcdMetrics;
   /** Something broke that must end the process. */
   readonly onFatal: (error: Error) => void;
 }
@@ -110,6 +112,7 @@ export class Member {
   readonly #node: RawNode;
   readonly #storage: MemberStorage;
   readonly #logger: Logger;
+  readonly #metrics: EtcdMetrics;
   readonly #onFatal: (error: Error) => void;
   readonly #ids: RequestIds;
   readonly #entries: EntryBuilder;
@@ -140,6 +143,7 @@ export class Member {
     this.#node = raft.node;
     this.#storage = storage;
     this.#logger = parts.logger;
+    this.#metrics = parts.metrics;
     this.#onFatal = parts.onFatal;
     this.header = new MemberHeader(settings.clusterId, settings.id);
     this.#ids = new RequestIds(settings.id, clock.wallMs());
@@ -161,7 +165,7 @@ export class Member {
         onQuotaExceeded: () => this.raiseNoSpace(nobody),
         hasSpaceFor: (cost) => this.hasSpaceFor(cost),
       },
-      { backend, node: raft.node, turn: this.#turn, clock },
+      { backend, node: raft.node, turn: this.#turn, clock, metrics: parts.metrics },
       backend.opened.confState ?? state.cluster.confState(),
     );
     this.#ready = new ReadyLoop(raft.node, raft.log, storage.wal, raft.hardState, {
@@ -206,6 +210,7 @@ export class Member {
     );
     this.#leases = new LeaseKeeper(state.lessor, clock, (id, waiter) => {
       const request = createLeaseRevokeRequest({ id });
+      parts.metrics.lease.expired.inc();
       this.proposeMessage(Arm.leaseRevoke, LeaseRevokeRequestCodec, request, waiter);
     });
     this.watches = new WatchDriver(state.store, clock);
@@ -241,8 +246,7 @@ export class Member {
     this.compactor.stop();
     await this.#snapshotter.stop();
     this.#ready.stop();
-    await this.#storage.wal.close();
-    await this.#storage.backend.close();
+    await this.#storage.close();
   }
 
   /** A part of the member broke: the process must end. */
@@ -480,6 +484,7 @@ export class Member {
   #onSoftState(leader: bigint): void {
     if (leader === this.#leader) return;
     this.#leader = leader;
+    if (leader !== 0n) this.#metrics.server.leaderChangesSeen.inc();
     this.#logger.info("leader changed", {
       leader: idText(leader),
       "local-member-id": idText(this.id),

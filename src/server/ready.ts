@@ -39,7 +39,8 @@ export interface ReadyHost {
 /** Work for the append thread that is queued or on the disk. */
 interface AppendBatch {
   state: HardState | undefined;
-  entries: Entry[];
+  /** As they came; a later list may replace the tail of an earlier one. */
+  readonly lists: Entry[][];
   mustSync: boolean;
   responses: Message[];
 }
@@ -128,7 +129,7 @@ export class ReadyLoop {
     assert(message.snapshot === undefined, "a single member is never sent a snapshot");
     const batch = (this.#batch ??= {
       state: undefined,
-      entries: [],
+      lists: [],
       mustSync: false,
       responses: [],
     });
@@ -142,8 +143,7 @@ export class ReadyLoop {
     }
     if (message.entries.length > 0) {
       batch.mustSync = true;
-      if (batch.entries.length === 0) batch.entries = message.entries;
-      else batch.entries = batch.entries.concat(message.entries);
+      batch.lists.push(message.entries);
     }
     if (batch.responses.length === 0) batch.responses = message.responses;
     else batch.responses = batch.responses.concat(message.responses);
@@ -165,13 +165,15 @@ export class ReadyLoop {
     if (batch === undefined) return;
     this.#batch = undefined;
     this.#saving = true;
-    this.#wal.save(batch.state, batch.entries, batch.mustSync, () => this.#written(batch)); // R5
+    const { state, lists, mustSync } = batch;
+    const entries = lists.length === 1 ? (lists[0] ?? []) : lists.flat();
+    this.#wal.save(state, entries, mustSync, () => this.#written(batch)); // R5
   }
 
   #written(batch: AppendBatch): void {
     this.#saving = false;
     if (this.#stopped) return;
-    if (batch.entries.length > 0) this.#log.append(batch.entries);
+    for (const entries of batch.lists) this.#log.append(entries);
     if (batch.state !== undefined) this.#log.setHardState(batch.state);
     for (const response of batch.responses) this.#deliver(response); // R2: durable now
     this.#host.pump();

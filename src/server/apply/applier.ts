@@ -5,7 +5,7 @@
 // The layers of etcd's applier chain are here in its order: corrupt alarm, NOSPACE alarm, quota, backend.
 // Source: etcd server/etcdserver/server.go apply, server/etcdserver/apply.
 
-import { assert, must } from "../../base/index.ts";
+import { assert, type EtcdMetrics, must } from "../../base/index.ts";
 import { encodeLeaseRow, type Lessor, leaseRowKey } from "../../core/lease/index.ts";
 import {
   CLUSTER_VERSION_KEY,
@@ -36,7 +36,7 @@ import {
   type TxnRequest,
 } from "../../proto/index.ts";
 import { type Backend, type BackendBatch, Bucket, type Clock } from "../ports.ts";
-import { Arm, type Proposal } from "../proposal.ts";
+import { Arm } from "../proposal.ts";
 import type { Refusal } from "../refusal.ts";
 import type { Turn } from "../turn.ts";
 import type { Alarms } from "./alarms.ts";
@@ -78,6 +78,7 @@ export class Applier {
   readonly #node: RawNode;
   readonly #turn: Turn;
   readonly #clock: Clock;
+  readonly #metrics: EtcdMetrics;
   readonly #sink: BatchSink = new BatchSink();
   #confState: ConfState;
   #index: number;
@@ -86,7 +87,13 @@ export class Applier {
   constructor(
     state: ApplierState,
     events: ApplierEvents,
-    parts: { backend: Backend; node: RawNode; turn: Turn; clock: Clock },
+    parts: {
+      backend: Backend;
+      node: RawNode;
+      turn: Turn;
+      clock: Clock;
+      metrics: EtcdMetrics;
+    },
     confState: ConfState,
   ) {
     this.#state = state;
@@ -95,6 +102,7 @@ export class Applier {
     this.#node = parts.node;
     this.#turn = parts.turn;
     this.#clock = parts.clock;
+    this.#metrics = parts.metrics;
     this.#confState = confState;
     this.#index = parts.backend.opened.index;
     this.#term = parts.backend.opened.term;
@@ -161,7 +169,11 @@ export class Applier {
       this.#dispatch(arm, request, batch);
       return;
     }
-    answer(proposal, this.#dispatch(proposal.arm, proposal.request, batch));
+    const outcome = this.#dispatch(proposal.arm, proposal.request, batch);
+    if (typeof outcome === "string") {
+      this.#metrics.server.proposalsFailed.inc();
+      proposal.waiter.onRefused(outcome);
+    } else proposal.waiter.onApplied(outcome);
   }
 
   /** Applies one request; the outcome is a response whose header holds the revision, or a refusal. */
@@ -174,6 +186,7 @@ export class Applier {
       case Arm.txn:
         return this.#txn(request as TxnRequest);
       case Arm.deleteRange:
+        this.#metrics.mvcc.deletes.inc();
         return this.#state.store.deleteRange(request as DeleteRangeRequest, this.#sink);
       case Arm.compaction:
         return this.#compact(request as CompactionRequest, batch);
@@ -199,12 +212,15 @@ export class Applier {
 
   #put(request: PutRequest): object | Refusal {
     if (this.#state.alarms.noSpace) return "noSpace";
+    this.#metrics.mvcc.puts.inc();
+    this.#metrics.mvcc.totalPutSize.value += request.key.length + request.value.length;
     const result = this.#state.store.put(request, this.#sink);
     return this.#underQuota(putCostBytes(request), result);
   }
 
   #txn(request: TxnRequest): object | Refusal {
     const cost = txnCostBytes(request);
+    this.#metrics.mvcc.txns.inc();
     if (cost > 0 && this.#state.alarms.noSpace) return "noSpace";
     return this.#underQuota(cost, this.#state.store.txn(request, this.#sink));
   }
@@ -230,6 +246,8 @@ export class Applier {
     const row = this.#state.lessor.grant(request.id, request.ttl, this.#clock.nowMs());
     if (typeof row === "string") return row;
     batch.put(Bucket.lease, leaseRowKey(row.id), encodeLeaseRow(row));
+    this.#metrics.lease.granted.inc();
+    this.#metrics.lease.ttl.observe(row.ttlS);
     const response = createLeaseGrantResponse({
       header: this.#header(),
       id: row.id,
@@ -243,6 +261,7 @@ export class Applier {
     if (typeof keys === "string") return keys;
     this.#state.store.deleteKeys(keys, this.#sink);
     batch.delete(Bucket.lease, leaseRowKey(request.id));
+    this.#metrics.lease.revoked.inc();
     this.#events.onLeaseRevoked(request.id);
     return createLeaseRevokeResponse({ header: this.#header() });
   }
@@ -278,9 +297,4 @@ export class Applier {
 
 function isStoppedByCorruption(arm: number): boolean {
   return arm >= Arm.put && arm <= Arm.leaseRevoke;
-}
-
-function answer(proposal: Proposal, outcome: object | Refusal): void {
-  if (typeof outcome === "string") proposal.waiter.onRefused(outcome);
-  else proposal.waiter.onApplied(outcome);
 }
