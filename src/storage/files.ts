@@ -78,6 +78,8 @@ export interface Files {
   /** Creates the directory (mode 0700); the parent must exist; nothing happens if it is there. */
   makeDirectory(path: string): Promise<void>;
   exists(path: string): Promise<boolean>;
+  /** Bytes of the file. */
+  sizeOf(path: string): Promise<number>;
   /** Makes the names in the directory durable. */
   syncDirectory(path: string): Promise<void>;
 }

@@ -159,6 +159,10 @@ export class NodeFiles implements Files {
     }
   }
 
+  async sizeOf(path: string): Promise<number> {
+    return (await attempt("stat", path, stat(path))).size;
+  }
+
   async syncDirectory(path: string): Promise<void> {
     const fd = await attempt("open", path, openAsync(path, constants.O_RDONLY));
     try {

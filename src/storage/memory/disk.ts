@@ -293,6 +293,10 @@ class MountedDisk implements Files {
     return this.#run("open", path, () => this.#disk.names.has(path));
   }
 
+  sizeOf(path: string): Promise<number> {
+    return this.#run("open", path, () => this.#disk.file(path).sizeBytes);
+  }
+
   syncDirectory(path: string): Promise<void> {
     return this.#run("syncDirectory", path, () => this.#disk.syncNames(path));
   }

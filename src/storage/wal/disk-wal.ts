@@ -251,8 +251,11 @@ export class DiskWal implements Wal {
       this.#lastIndex = Math.max(this.#lastIndex, index);
     }
     this.#useSnapshotRecord();
-    this.#pending = undefined;
-    pending?.done();
+    if (pending !== undefined) {
+      this.#pending = undefined;
+      pending.done();
+    }
+    // Otherwise this was a commit index alone, and a save may have come meanwhile.
     this.#pump();
   }
 

@@ -4,7 +4,9 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Prng } from "../../../src/base/index.ts";
+import type { Clock } from "../../../src/server/ports.ts";
 import type { Files } from "../../../src/storage/files.ts";
+import type { LevelBackendOptions } from "../../../src/storage/leveldb/index.ts";
 import { SimulatedDisk } from "../../../src/storage/memory/disk.ts";
 import { NodeFiles } from "../../../src/storage/node-files.ts";
 
@@ -34,4 +36,26 @@ export async function simulatedPlace(seed = 1): Promise<SimulatedPlace> {
   await files.makeDirectory("/d");
   await files.syncDirectory("/");
   return { disk, files, directory: "/d", dispose: () => Promise.resolve() };
+}
+
+/** The real clock. */
+export const realClock: Pick<Clock, "after" | "nowMs"> = {
+  after: (delayMs, callback) => {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+  nowMs: () => performance.now(),
+};
+
+/** Options of a LevelDB backend whose fatal errors fail the test. */
+export function levelOptions(files: Files, onFatal?: (error: Error) => void): LevelBackendOptions {
+  return {
+    files,
+    clock: realClock,
+    onFatal:
+      onFatal ??
+      ((error): void => {
+        throw error;
+      }),
+  };
 }

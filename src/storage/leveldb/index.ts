@@ -1,0 +1,4 @@
+export { LevelBackend, type LevelBackendOptions } from "./backend.ts";
+export { checkStore, findDamage, type StoreCheck } from "./check.ts";
+export { LevelEngine } from "./engine.ts";
+export { createLevelBackend, isUnusedStore, openLevelBackend } from "./open.ts";
