@@ -45,7 +45,7 @@ export interface LogFacts {
 export interface SegmentEnd {
   /** Offset after the last good record. */
   readonly end: number;
-  /** Saves in the segment that carry our header; 0 for a segment of etcd's own. */
+  /** Saves in the segment that carry our header; 0 for one that etcd wrote or went on with. */
   readonly saves: number;
   /** Bytes after `end` that are not zero reach up to here; equal to `end` if there are none. */
   readonly garbageEnd: number;
@@ -87,6 +87,8 @@ export class SegmentScan {
   #records = 0;
   #save: OpenSave | undefined;
   #shape = 0;
+  /** The last records stand outside any save although earlier ones did not: etcd went on with our segment. */
+  #foreignTail = false;
 
   constructor(bytes: SegmentBytes, facts: LogFacts, isLast: boolean) {
     this.#bytes = bytes;
@@ -135,7 +137,8 @@ export class SegmentScan {
       const save = this.#save;
       const fault = this.#head(found) ?? this.#take(buf, found);
       if (fault !== undefined) return fault;
-      if (save !== undefined) {
+      if (save === undefined) this.#foreignTail = this.#saves > 0 && found.type !== RecordType.crc;
+      else {
         this.#shape = addShape(this.#shape, found.type, found.dataEnd - found.dataStart);
         if (found.next === save.end) {
           if (this.#shape !== save.shape)
@@ -245,19 +248,20 @@ export class SegmentScan {
       if (save.end > sizeBytes) return undefined;
       if (dataEnd + TAIL_ZEROS_MIN <= save.end) return undefined;
       const zero = countZeroSectors(buf, save.start, save.end, save.start);
-      return zero > save.zeroSectors ? undefined : "no sector of the last save is missing";
+      return zero > save.zeroSectors ? undefined : NOTHING_MISSING;
     }
+    if (this.#foreignTail) return this.#tornByEtcdsRule(fault) ? undefined : NOTHING_MISSING;
     if (this.#saves === 0) {
       // Head and first save of a segment of ours were on disk before the segment got its name.
       if (hasSaveHeaderMagic(buf, 0, dataEnd)) return "the start of a segment is never torn";
-      return this.#tornByEtcdsRule(fault) ? undefined : "no sector of the record is missing";
+      return this.#tornByEtcdsRule(fault) ? undefined : NOTHING_MISSING;
     }
     const later = findSaveHeader(buf, fault.at, dataEnd, segment.sequence, this.#saves + 2);
     if (later !== undefined) return `a later save follows at offset ${later}`;
     const headerEnd = fault.at + HEADER_RECORD_BYTES;
     if (headerEnd > sizeBytes || dataEnd <= headerEnd) return undefined;
     const zero = countZeroSectors(buf, fault.at, headerEnd, fault.at);
-    return zero > 0 ? undefined : "no sector of the last save is missing";
+    return zero > 0 ? undefined : NOTHING_MISSING;
   }
 
   /** For segments without save headers: a record longer than the file, or one with a zero sector in its payload. */
@@ -270,7 +274,8 @@ export class SegmentScan {
   }
 
   #ended(end: number, garbageEnd = end): SegmentEnd {
-    return { end, saves: this.#saves, garbageEnd: Math.max(end, garbageEnd) };
+    const saves = this.#foreignTail ? 0 : this.#saves;
+    return { end, saves, garbageEnd: Math.max(end, garbageEnd) };
   }
 
   #fault(kind: Fault["kind"], detail: string): Fault {
@@ -282,6 +287,8 @@ export class SegmentScan {
     throw new DamagedFile(this.#bytes.segment.path, fault.at, `damaged log: ${detail}`);
   }
 }
+
+const NOTHING_MISSING = "no sector of the last write is missing";
 
 const FAULT_DETAIL = {
   end: "zeros where a record should be",
