@@ -120,6 +120,8 @@ export interface ConnectionLimits {
   readonly keepaliveTimeoutMs: number;
   /** Shutdown: longest wait for the answer to the ping between the two GOAWAYs. */
   readonly goawayPingTimeoutMs: number;
+  /** Output, waiting answers and unfinished requests of all connections, bytes; above it a sweep ends those that hold most. */
+  readonly heldBytesTotalMax: number;
   /** Period of the sweep that enforces all of these. */
   readonly sweepIntervalMs: number;
 }
@@ -138,5 +140,6 @@ export const defaultConnectionLimits: ConnectionLimits = {
   keepaliveIntervalMs: 7_200_000,
   keepaliveTimeoutMs: 20_000,
   goawayPingTimeoutMs: 500,
+  heldBytesTotalMax: 536_870_912,
   sweepIntervalMs: 1_000,
 };

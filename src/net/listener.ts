@@ -2,10 +2,11 @@
 // with nothing lost. The only file that knows `net.Server`; TLS sockets come in through `accept`.
 
 import type { Server as HttpServer } from "node:http";
-import { createServer, type Server, type Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import type { Cancel, Clock, RpcMethod } from "../server/ports.ts";
 import { type CallCounters, GrpcServer } from "./grpc/index.ts";
 import { SWITCHING_PROTOCOLS, type Upgrade } from "./h2c-upgrade.ts";
+import { HeldPort } from "./held-port.ts";
 import { type ConnectionLimits, defaultConnectionLimits, SNIFFING_SOCKETS_MAX } from "./limits.ts";
 import { RpcSocket, type SocketContext } from "./rpc-socket.ts";
 import { type Protocol, Sniffer } from "./sniffer.ts";
@@ -29,12 +30,8 @@ export interface RpcListenerOptions {
     | undefined;
 }
 
-/** Delay with which TCP asks an idle peer whether it lives, milliseconds (Go's default). */
-const TCP_KEEPALIVE_MS = 15_000;
 /** Period of sweeps while the listener closes, milliseconds. */
 const CLOSING_SWEEP_MS = 20;
-/** Sockets the system may queue before accept. */
-const BACKLOG = 4_096;
 
 /** A client port on any number of addresses. */
 export class RpcListener {
@@ -78,40 +75,25 @@ export class RpcListener {
   }
 
   /** Listens on `host` (a name or an address) and `port` (0: the system chooses). Rejects with the system's error. */
-  listen(host: string, port: number): Promise<{ port: number }> {
-    return this.#listen({ host, port, backlog: BACKLOG }).then((server) => {
-      const address = server.address();
-      return { port: typeof address === "object" && address !== null ? address.port : port };
-    });
+  async listen(host: string, port: number): Promise<{ port: number }> {
+    const held = await HeldPort.bind({ host, port });
+    this.adopt(held);
+    return { port: held.port };
   }
 
   /** Listens on a unix socket. */
-  listenPath(path: string): Promise<void> {
-    return this.#listen({ path, backlog: BACKLOG }).then(() => undefined);
+  async listenPath(path: string): Promise<void> {
+    this.adopt(await HeldPort.bind({ path }));
   }
 
-  #listen(where: {
-    host?: string;
-    port?: number;
-    path?: string;
-    backlog: number;
-  }): Promise<Server> {
-    const server = createServer(
-      { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS },
-      (socket) => this.accept(socket),
-    );
+  /** Serves a port taken before, and who connected to it meanwhile. */
+  adopt(held: HeldPort): void {
+    const server = held.handOver((socket) => this.accept(socket));
     const { connectionsMax } = this.#options;
     if (connectionsMax !== undefined) server.maxConnections = connectionsMax;
-    return new Promise((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(where, () => {
-        server.off("error", reject);
-        server.on("error", (error) => this.#log("accept failed", { error }));
-        this.#servers.push(server);
-        this.#startSweeping(this.#limits.sweepIntervalMs);
-        resolve(server);
-      });
-    });
+    server.on("error", (error) => this.#log("accept failed", { error }));
+    this.#servers.push(server);
+    this.#startSweeping(this.#limits.sweepIntervalMs);
   }
 
   /** Serves a socket accepted elsewhere; nothing may have been read from it. */
@@ -196,7 +178,23 @@ export class RpcListener {
       if (nowMs - sniffer.sinceMs < this.#limits.prefaceTimeoutMs) break;
       sniffer.expire();
     }
-    for (const socket of this.#sockets) socket.sweep(nowMs);
+    let heldBytes = 0;
+    for (const socket of this.#sockets) {
+      socket.sweep(nowMs);
+      heldBytes += socket.heldBytes;
+    }
+    if (heldBytes > this.#limits.heldBytesTotalMax) this.#shed(heldBytes);
+  }
+
+  /** Ends connections, those that hold most first, until the rest is within the limit. */
+  #shed(heldBytes: number): void {
+    let left = heldBytes;
+    const sockets = [...this.#sockets].sort((a, b) => b.heldBytes - a.heldBytes);
+    for (const socket of sockets) {
+      if (left <= this.#limits.heldBytesTotalMax) return;
+      left -= socket.heldBytes;
+      socket.shed();
+    }
   }
 
   // -------------------------------------------------------------------------------------------------------------- end

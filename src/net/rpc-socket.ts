@@ -8,7 +8,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../server/ports.ts";
 import type { GrpcServer } from "./grpc/index.ts";
-import { type ConnectionOwner, Http2Connection } from "./http2/index.ts";
+import { type ConnectionOwner, ErrorCode, Http2Connection } from "./http2/index.ts";
 import { type ConnectionLimits, LINGER_MS, OUTPUT_READ_STOP_BYTES } from "./limits.ts";
 import type { Flushable, TurnFlusher } from "./turn-flusher.ts";
 
@@ -30,6 +30,7 @@ export class RpcSocket implements ConnectionOwner, Flushable {
   /** The socket holds bytes it has not passed on; its buffer must not be touched. */
   #isBusy = false;
   #isEnding = false;
+  #isGone = false;
   #isPaused = false;
   readonly #onWritten = (): void => this.#afterWrite();
 
@@ -44,6 +45,7 @@ export class RpcSocket implements ConnectionOwner, Flushable {
     socket.on("error", () => this.#destroy());
     socket.on("timeout", () => this.#destroy());
     socket.on("close", () => {
+      this.#isGone = true;
       this.connection.loseAll("connection-lost");
       context.onGone(this);
     });
@@ -63,6 +65,7 @@ export class RpcSocket implements ConnectionOwner, Flushable {
   }
 
   flush(): boolean {
+    if (this.#isGone) return false;
     const { connection } = this;
     connection.nowMs = Math.floor(this.#context.clock.nowMs());
     if (!this.#isBusy && !this.#isEnding) {
@@ -102,7 +105,21 @@ export class RpcSocket implements ConnectionOwner, Flushable {
 
   /** Periodic work; see `Http2Connection.sweep`. */
   sweep(nowMs: number): void {
+    // A slow socket is judged by its own timeout: streams behind it only wait for their turn.
+    if (this.#isBusy) this.connection.progressAtMs = Math.floor(nowMs);
     if (this.connection.sweep(nowMs)) this.#destroy();
+  }
+
+  /** Memory that waits here, in bytes: output not taken, answers queued, requests unfinished. */
+  get heldBytes(): number {
+    const { out, heldBytes, pendingRequestBytes } = this.connection;
+    return out.length + heldBytes + pendingRequestBytes;
+  }
+
+  /** Ends the connection because it holds too much. */
+  shed(): void {
+    this.connection.fail(ErrorCode.enhanceYourCalm, "too much memory held");
+    if (this.#isBusy) this.#destroy();
   }
 
   /** Ends the connection gracefully. */

@@ -46,7 +46,7 @@ export interface MessageSource {
   abort(): void;
 }
 
-/** Request metadata: lower-case names, first value wins; binary (`-bin`) values are left base64. */
+/** Request metadata: lower-case names, first value wins; values are latin1 (one char, one byte), binary (`-bin`) ones left base64. */
 export interface Metadata {
   get(name: string): string | undefined;
 }
@@ -66,7 +66,7 @@ export interface ServerCall {
   readonly deadlineMs: number | undefined;
   /** True after `reply`, `finish`, `fail` or a cancel. */
   readonly ended: boolean;
-  /** Bytes of messages accepted by `send` and not yet given to the socket. */
+  /** Bytes accepted by `send` and `sendFrom` that still wait for the client's windows or a socket that takes nothing. */
   readonly bufferedBytes: number;
 
   /** Streaming requests: a complete message. Bytes as in `RpcMethod.start`. */

@@ -323,6 +323,28 @@ test("a client that sends requests but reads nothing is no longer read", async (
   await until(() => log.calls.length === 10_000);
 });
 
+test("connections that hold too much together: the largest is ended", async (t) => {
+  const { port, reasons } = await serveEcho(t, {
+    limits: { sweepIntervalMs: 100, heldBytesTotalMax: 20_000_000 },
+  });
+  const body = message(Buffer.alloc(2_000_000));
+  // Each connection leaves 8 MB of answers behind a closed window.
+  const zeroWindow = Buffer.concat([PREFACE, settings([4, 0]), settingsAck]);
+  const dials = Array.from({ length: 4 }, async () => {
+    const socket = await dial(t, port);
+    socket.write(zeroWindow);
+    for (let id = 1; id < 8; id += 2) {
+      socket.write(headers(id));
+      for (let pos = 0; pos < body.length; pos += 16_384) {
+        socket.write(data(id, body.subarray(pos, pos + 16_384), pos + 16_384 >= body.length));
+      }
+    }
+    socket.resume();
+  });
+  await Promise.all(dials);
+  await until(() => reasons.includes("too much memory held"));
+});
+
 test("a port in use is the system's error", async (t) => {
   const { port, listener } = await serveEcho(t);
   await assert.rejects(listener.listen("127.0.0.1", port), { code: "EADDRINUSE" });

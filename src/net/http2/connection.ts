@@ -1,8 +1,7 @@
 // One HTTP/2 server connection as a byte machine: chunks go in, frames to send gather in `out`, streams are told what happened.
 // It knows no socket and no timer: its owner passes chunks and the time, is told when there is output, and takes it once per turn.
 //
-// Frames are parsed where they lie in the chunk; only a frame cut by the chunk's end is copied. Chunks are never changed, so the
-// layers above may hold ranges of them. After `isClosed` nothing is parsed: the owner sends `out` and closes.
+// After `isClosed` nothing is parsed: the owner sends `out` and closes.
 // Source: RFC 9113.
 
 import {
@@ -19,7 +18,6 @@ import {
 } from "../limits.ts";
 import { BlockCache } from "./block-cache.ts";
 import {
-  CLIENT_PREFACE,
   ErrorCode,
   FRAME_HEADER_BYTES,
   FrameType,
@@ -28,6 +26,7 @@ import {
   STREAM_ID_MAX,
 } from "./constants.ts";
 import { FloodGuard } from "./flood-guard.ts";
+import { FrameInput } from "./frame-input.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 import type { HpackEncoder } from "./hpack-encoder.ts";
 import { OutputBuffer, readUint32, writeFrameHeader, writeUint32 } from "./output.ts";
@@ -63,7 +62,6 @@ export interface ConnectionOwner {
 /** Sent with the ping between the two GOAWAYs, to know its answer. */
 const GOAWAY_PING = 0x676f_6177;
 const KEEPALIVE_PING = 0x6b65_6570;
-const NO_BYTES: Buffer = Buffer.alloc(0);
 /** Ids are used up after 2^30 requests; new ones need a new connection well before that. */
 const STREAM_ID_DRAIN = STREAM_ID_MAX - 0xffff;
 
@@ -106,16 +104,15 @@ export class Http2Connection {
   heldBytes = 0;
   pendingRequestBytes = 0;
   isSettingsAcked = false;
+  /** When waiting output of any stream last moved. */
+  progressAtMs = 0;
 
+  readonly #input = new FrameInput();
   readonly #openedAtMs: number;
   readonly #resetIds = new Int32Array(RESET_IDS_REMEMBERED);
   #resetCount = 0;
-  #prefaceBytes = 0;
   #hasSettings = false;
   #uncreditedBytes = 0;
-  #carry: Buffer = NO_BYTES;
-  #carryBytes = 0;
-  #carrySinceMs = 0;
   #lastReadMs: number;
   #pingSentAtMs = 0;
   #drain: (typeof Drain)[keyof typeof Drain] = Drain.none;
@@ -181,81 +178,11 @@ export class Http2Connection {
     this.nowMs = Math.floor(nowMs);
     this.#lastReadMs = this.nowMs;
     this.#pingSentAtMs = 0;
-    if (this.isClosed) return;
-    let pos = 0;
-    if (this.#prefaceBytes < CLIENT_PREFACE.length) pos = this.#receivePreface(chunk);
-    if (this.#carryBytes > 0) pos = this.#completeCarry(chunk, pos);
-    const end = chunk.length;
-    while (end - pos >= FRAME_HEADER_BYTES && !this.isClosed) {
-      const length = readLength(chunk, pos);
-      if (length > FRAME_BYTES_MAX) {
-        this.fail(ErrorCode.frameSizeError, "frame too large");
-        return;
-      }
-      const next = pos + FRAME_HEADER_BYTES + length;
-      if (next > end) break;
-      this.#receiveFrame(chunk, pos, length);
-      pos = next;
-    }
-    if (pos < end && !this.isClosed) this.#startCarry(chunk, pos);
+    if (!this.isClosed) this.#input.receive(this, chunk);
   }
 
-  #receivePreface(chunk: Buffer): number {
-    let pos = 0;
-    while (pos < chunk.length && this.#prefaceBytes < CLIENT_PREFACE.length) {
-      if (chunk[pos] !== CLIENT_PREFACE[this.#prefaceBytes]) {
-        this.fail(ErrorCode.protocolError, "bad preface");
-        return chunk.length;
-      }
-      pos++;
-      this.#prefaceBytes++;
-    }
-    return pos;
-  }
-
-  /** Keeps a frame's first part. The buffer is used for this frame only: the layers above may hold ranges of it. */
-  #startCarry(chunk: Buffer, pos: number): void {
-    const have = chunk.length - pos;
-    const whole =
-      have < FRAME_HEADER_BYTES ? FRAME_HEADER_BYTES : FRAME_HEADER_BYTES + readLength(chunk, pos);
-    this.#carry = Buffer.allocUnsafe(whole);
-    chunk.copy(this.#carry, 0, pos);
-    this.#carryBytes = have;
-    this.#carrySinceMs = this.nowMs;
-  }
-
-  #completeCarry(chunk: Buffer, start: number): number {
-    let pos = start;
-    if (this.#carryBytes < FRAME_HEADER_BYTES) {
-      pos += this.#fillCarry(chunk, pos, FRAME_HEADER_BYTES);
-      if (this.#carryBytes < FRAME_HEADER_BYTES) return pos;
-      const length = readLength(this.#carry, 0);
-      if (length > FRAME_BYTES_MAX) {
-        this.fail(ErrorCode.frameSizeError, "frame too large");
-        return chunk.length;
-      }
-      const whole = Buffer.allocUnsafe(FRAME_HEADER_BYTES + length);
-      this.#carry.copy(whole, 0, 0, FRAME_HEADER_BYTES);
-      this.#carry = whole;
-    }
-    pos += this.#fillCarry(chunk, pos, this.#carry.length);
-    if (this.#carryBytes === this.#carry.length) {
-      const frame = this.#carry;
-      this.#carry = NO_BYTES;
-      this.#carryBytes = 0;
-      this.#receiveFrame(frame, 0, frame.length - FRAME_HEADER_BYTES);
-    }
-    return pos;
-  }
-
-  #fillCarry(chunk: Buffer, pos: number, upTo: number): number {
-    const count = Math.min(upTo - this.#carryBytes, chunk.length - pos);
-    chunk.copy(this.#carry, this.#carryBytes, pos, pos + count);
-    this.#carryBytes += count;
-    return count;
-  }
-
-  #receiveFrame(buf: Buffer, pos: number, length: number): void {
+  /** Takes the frame at buf[pos] with its payload of `length` bytes. */
+  receiveFrame(buf: Buffer, pos: number, length: number): void {
     const type = buf[pos + 3] as number;
     const flags = buf[pos + 4] as number;
     const id = readUint32(buf, pos + 5) & STREAM_ID_MAX;
@@ -369,6 +296,7 @@ export class Http2Connection {
     stream.sendWindow -= count;
     this.sendWindow -= count;
     stream.progressAtMs = this.nowMs;
+    this.progressAtMs = this.nowMs;
     this.guard.workFrames++;
     if (!queue.isEmpty) {
       if (stream.sendWindow > 0) this.ready.add(stream);
@@ -433,6 +361,11 @@ export class Http2Connection {
   resetStream(stream: Http2Stream, code: number): void {
     this.#writeRst(stream.id, code);
     this.#forget(stream);
+  }
+
+  /** Refuses a new stream for want of room; the client may retry, nothing was done. */
+  refuseStream(id: number): void {
+    this.#writeRst(id, ErrorCode.refusedStream);
   }
 
   /** What the client did on this stream breaks the protocol or a limit. `stream` undefined: it has none (any more). */
@@ -565,27 +498,31 @@ export class Http2Connection {
       nowMs - this.headerBlock.sinceMs >= limits.headersTimeoutMs
     ) {
       this.fail(ErrorCode.enhanceYourCalm, "headers too slow");
-    } else if (this.#carryBytes > 0 && nowMs - this.#carrySinceMs >= limits.messageTimeoutMs) {
+    } else if (this.#input.isCut && nowMs - this.#input.cutSinceMs >= limits.messageTimeoutMs) {
       this.fail(ErrorCode.enhanceYourCalm, "frame too slow");
     }
   }
 
   #sweepStreams(): void {
-    const { limits, nowMs } = this;
     for (const stream of this.streams.values()) {
-      const { queue } = stream;
-      if (
-        queue !== undefined &&
-        !queue.isEmpty &&
-        nowMs - stream.progressAtMs >= limits.stallTimeoutMs
-      ) {
+      if (this.#isStalled(stream)) {
         // Not ENHANCE_YOUR_CALM: etcd's client gives a watch up for good on that, and resumes it after INTERNAL_ERROR.
         this.failStream(stream.id, stream, ErrorCode.internalError);
-      } else if (!stream.isRemoteClosed && stream.isTooSlow(nowMs)) {
+      } else if (!stream.isRemoteClosed && stream.isTooSlow(this.nowMs)) {
         this.failStream(stream.id, stream, ErrorCode.enhanceYourCalm);
       }
       if (this.isClosed) return;
     }
+  }
+
+  /** A stream that only waits for its turn among others has not stalled as long as any of them moves. */
+  #isStalled(stream: Http2Stream): boolean {
+    if (stream.queue === undefined || stream.queue.isEmpty) return false;
+    const sinceMs =
+      stream.sendWindow > 0
+        ? Math.max(stream.progressAtMs, this.progressAtMs)
+        : stream.progressAtMs;
+    return this.nowMs - sinceMs >= this.limits.stallTimeoutMs;
   }
 
   #sweepKeepalive(): boolean {
@@ -603,8 +540,4 @@ export class Http2Connection {
     }
     return false;
   }
-}
-
-function readLength(buf: Buffer, pos: number): number {
-  return ((buf[pos] as number) << 16) | ((buf[pos + 1] as number) << 8) | (buf[pos + 2] as number);
 }

@@ -1,3 +1,4 @@
+// Face of the HTTP/2 byte machine.
 export {
   type ConnectionOwner,
   type Http2App,

@@ -133,7 +133,7 @@ function openStream(c: Http2Connection, id: number, head: RequestHead, endStream
   } else if (head.isTooLarge) {
     c.failStream(id, undefined, ErrorCode.enhanceYourCalm);
   } else if (c.streams.size >= c.streamsMax || c.heldBytes >= QUEUED_REFUSE_BYTES) {
-    c.failStream(id, undefined, ErrorCode.refusedStream);
+    c.refuseStream(id);
   } else {
     const stream = c.app.openStream(c, id, head);
     stream.isRemoteClosed = endStream;

@@ -204,6 +204,18 @@ test("a zero-window reader: memory is bounded, streams that wait too long are re
   assert.equal(client.connection.streams.size, 0);
 });
 
+test("a stream that waits for its turn is not stalled while others move; one whose own window is shut is", () => {
+  const client = new MemoryClient({ settings: [[4, 1 << 20]] });
+  client.send(ask(1, "/test.Echo/Source", "500000"), ask(3, "/test.Echo/Source", "500000"));
+  client.send(settings([4, 0]), windowUpdate(1, 1 << 20));
+  for (let i = 0; i < 4; i++) {
+    client.advance(10_000);
+    client.send(windowUpdate(0, 10_000));
+  }
+  assert.equal(client.rstCode(1), undefined);
+  assert.equal(client.rstCode(3), ErrorCode.internalError);
+});
+
 test("one stream that queues without end is reset at the connection's limit, and its handler is told", () => {
   let call: ServerCall | undefined;
   let reason = "";

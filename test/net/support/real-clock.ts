@@ -1,3 +1,5 @@
+// The clock port over the machine itself, for tests with real sockets.
+
 import type { Clock } from "../../../src/server/ports.ts";
 
 /** The machine's clock and loop. */

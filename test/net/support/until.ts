@@ -1,3 +1,5 @@
+// Waiting for what another callback will make true.
+
 const PATIENCE_MS = 10_000;
 
 /** Resolves when `isTrue`; rejects after ten seconds. */
