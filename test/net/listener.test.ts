@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { HeldPort } from "../../src/net/index.ts";
 import {
   data,
   ErrorCode,
@@ -343,6 +344,21 @@ test("connections that hold too much together: the largest is ended", async (t) 
   });
   await Promise.all(dials);
   await until(() => reasons.includes("too much memory held"));
+});
+
+test("a held port: early connections wait and are served in order once a listener takes it", async (t) => {
+  const { listener } = await serveEcho(t);
+  const held = await HeldPort.bind({ host: "127.0.0.1", port: 0 });
+  const early = await dial(t, held.port);
+  early.write(Buffer.concat([handshake, headers(1), data(1, message(hello), true)]));
+  const gone = await dial(t, held.port);
+  gone.destroy();
+  const answer = readFrames(early, isEnd);
+  listener.adopt(held);
+  assert.ok((await answer).some(isEnd));
+  const late = await dial(t, held.port);
+  late.write(Buffer.concat([handshake, headers(1), data(1, message(hello), true)]));
+  assert.ok((await readFrames(late, isEnd)).some(isEnd));
 });
 
 test("a port in use is the system's error", async (t) => {
