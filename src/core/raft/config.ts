@@ -17,13 +17,16 @@ export interface RaftConfig {
   /** The randomised election timeout: a draw from electionTicks .. 2 × electionTicks - 1, asked for at every change of role. */
   readonly randomElectionTicks: (electionTicks: number) => number;
   readonly storage: LogStorage;
-  /** Highest index the state machine has applied; after a restart nothing up to here is handed out again. Default 0. */
+  /**
+   * Highest index the state machine has applied; after a restart nothing up to here is handed out again. It is committed, even where the
+   * stored hard state, whose commit index is not synced by itself, says less; the stored log must hold it. Default 0.
+   */
   readonly applied?: number;
   /** The local disk is a peer that gets messages, see raw-node.ts. Default false. */
   readonly asyncStorageWrites?: boolean;
   /** Encoded entries per append message; one entry always fits. 0: one entry per message. Default no limit. */
   readonly messageBytesMax?: number;
-  /** Encoded committed entries handed out and not yet applied. Default `messageBytesMax`. */
+  /** Encoded committed entries handed out and not yet applied, at least 1. Default `messageBytesMax`, and 1 for 0. */
   readonly committedBytesMax?: number;
   /** Payload of the uncommitted tail of a leader; above it, proposals are dropped unless the tail is empty. Default no limit. */
   readonly uncommittedBytesMax?: number;
@@ -61,7 +64,7 @@ export function checkConfig(config: RaftConfig): RaftOptions {
     randomElectionTicks: config.randomElectionTicks,
     asyncStorageWrites: config.asyncStorageWrites ?? false,
     messageBytesMax,
-    committedBytesMax: config.committedBytesMax ?? messageBytesMax,
+    committedBytesMax: config.committedBytesMax ?? Math.max(messageBytesMax, 1),
     uncommittedBytesMax: config.uncommittedBytesMax ?? NO_LIMIT,
     inflightMessagesMax: config.inflightMessagesMax,
     inflightBytesMax,

@@ -19,6 +19,7 @@
 // snapshot, and a hard state if term > 0) and MsgStorageApply (entries). Each target handles its messages in order, and then delivers
 // the `responses` of each: those to this node by `stepLocal`, the others to their node. A MsgStorageAppend with responses must be
 // durable before; one without need not be. Readys may be taken meanwhile, `advance()` is not called, `messages` may be sent at once.
+// A snapshot may overtake a MsgStorageApply that was handed out before it: entries at or below what is installed are skipped then.
 //
 // `tick()` at a fixed interval. Every message that arrives for this node goes to `step`, from a sender whose identity is known.
 //
@@ -101,7 +102,10 @@ export class RawNode {
     const { hardState, confState } = config.storage.initialState();
     restoreConfState(r, confState);
     if (hardState !== undefined) loadHardState(r, hardState);
-    if (config.applied !== undefined && config.applied > 0) r.log.appliedTo(config.applied, []);
+    if (config.applied !== undefined && config.applied > 0) {
+      r.log.commitTo(config.applied);
+      r.log.appliedTo(config.applied, []);
+    }
     becomeFollower(r, r.term, NO_NODE);
     this.#softState = softStateOf(r);
     this.#hardState = hardStateOf(r);

@@ -1,13 +1,16 @@
 // A leader's answers to MsgReadIndex.
 //
 // A leader's commit index may lag behind what its predecessors committed until an entry of its own term is committed; reads wait for
-// that. Divergence from etcd's library: a sole voter waits too. After a restart its commit index can be older than what it had already
-// acknowledged (the commit index alone is not synced), and a read at the old index would be stale.
+// that. Two divergences from etcd's library, both where it would answer stale:
+// - A sole voter waits too. After a restart its commit index can be older than what it had already acknowledged (the commit index alone
+//   is not synced).
+// - A leader that was removed, leaving one voter, does not answer by itself: that voter may have gone on without it.
 // Source: Raft thesis, section 6.4.
 
 import { must } from "../../base/index.ts";
 import { type Message, MessageType } from "../../proto/index.ts";
 import { newMessage } from "./message.ts";
+import { isVoter } from "./quorum/joint.ts";
 import { type Raft, send } from "./raft.ts";
 import { broadcastHeartbeat } from "./replicate.ts";
 import { NO_NODE } from "./types.ts";
@@ -16,7 +19,7 @@ import { NO_NODE } from "./types.ts";
 export function takeRead(r: Raft, request: Message): void {
   if (!hasCommittedInTerm(r)) {
     r.earlyReads.push(request);
-  } else if (r.tracker.isSingleton || r.options.readOnly === "leaseBased") {
+  } else if (isSoleVoter(r) || r.options.readOnly === "leaseBased") {
     answerRead(r, request, r.log.committed);
   } else {
     r.readOnly.add(request, r.log.committed, r.id);
@@ -49,6 +52,10 @@ function answerRead(r: Raft, request: Message, index: number): void {
     r,
     newMessage(MessageType.MsgReadIndexResp, request.from, { index, entries: request.entries }),
   );
+}
+
+function isSoleVoter(r: Raft): boolean {
+  return r.tracker.isSingleton && isVoter(r.tracker.config.voters, r.id);
 }
 
 function hasCommittedInTerm(r: Raft): boolean {

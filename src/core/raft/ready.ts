@@ -35,7 +35,10 @@ export interface Ready {
   readonly committedEntries: Entry[];
   /** To be sent, in order. */
   readonly messages: Message[];
-  /** What is persisted must be synced before anything is answered; false when only the commit index moved. */
+  /**
+   * Entries, term or vote are new: they must be synced before anything is answered. False when only the commit index moved. It says
+   * nothing of `snapshot`, which is always made durable before it is answered.
+   */
   readonly mustSync: boolean;
 }
 

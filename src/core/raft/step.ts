@@ -115,7 +115,8 @@ function answerVote(r: Raft, m: Message): void {
   const response = voteResponseTo(m.type);
   if (!isFree || !r.log.isUpToDate(m.index, m.logTerm)) {
     r.logger.info?.(`${hex(r.id)} rejected the vote request of ${hex(m.from)} at term ${r.term}`);
-    send(r, newMessage(response, m.from, { term: r.term, reject: true }));
+    // A node that has never been in a term has none to tell.
+    if (r.term > 0) send(r, newMessage(response, m.from, { term: r.term, reject: true }));
     return;
   }
   r.logger.info?.(`${hex(r.id)} granted the vote request of ${hex(m.from)} at term ${m.term}`);

@@ -1,7 +1,8 @@
 // Where the core reads what has been made stable: log entries, the newest snapshot, the state at start.
 //
 // The caller writes to it as each Ready (or MsgStorageAppend) tells; the core only reads. Reads are synchronous, so a real member
-// keeps the tail of its log in memory (MemoryLogStorage) next to its write-ahead log.
+// keeps the tail of its log in memory (MemoryLogStorage) next to its write-ahead log. The caller compacts it only up to what it has
+// reported to the node as applied, and keeps a snapshot at or above what it compacts.
 
 import type { ConfState, Entry, HardState, Snapshot } from "../../proto/index.ts";
 
@@ -9,6 +10,7 @@ import type { ConfState, Entry, HardState, Snapshot } from "../../proto/index.ts
 export interface InitialState {
   /** Undefined when nothing was ever persisted. */
   readonly hardState: HardState | undefined;
+  /** The members as of the applied index that the node starts with (`RaftConfig.applied`), or else of the snapshot. */
   readonly confState: ConfState;
 }
 
@@ -27,6 +29,9 @@ export interface LogStorage {
    * `lo` is compacted. `hi` is at most lastIndex + 1. The array is the caller's, the entries are shared and immutable.
    */
   entries(lo: number, hi: number, bytesMax: number): Entry[] | undefined;
-  /** The newest snapshot, to be sent to a follower that is too far behind; undefined when none can be had now (asked again later). */
+  /**
+   * A snapshot, to be sent to a follower that is too far behind; undefined when none can be had now (asked again later). Best taken of
+   * the present state: a follower refuses one that it is no member in, and the log must continue it.
+   */
   snapshot(): Snapshot | undefined;
 }

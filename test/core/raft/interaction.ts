@@ -5,6 +5,7 @@
 
 import { confChangeOf } from "../../../src/core/raft/confchange/conf-change.ts";
 import {
+  type InitialState,
   isLocalTarget,
   isResponseMessage,
   LOCAL_APPEND_THREAD,
@@ -20,6 +21,7 @@ import {
   createConfChange,
   createConfChangeV2,
   createConfState,
+  createMessage,
   createSnapshot,
   createSnapshotMetadata,
   type Entry,
@@ -53,6 +55,13 @@ class HistoryStorage extends MemoryLogStorage {
 
   get newest(): Snapshot {
     return this.history[this.history.length - 1] as Snapshot;
+  }
+
+  override initialState(): InitialState {
+    return {
+      hardState: super.initialState().hardState,
+      confState: this.newest.metadata?.confState ?? createConfState(),
+    };
   }
 
   override snapshot(): Snapshot {
@@ -342,14 +351,13 @@ export class InteractionEnv {
   }
 
   #sendSnapshot(from: Member, to: bigint): void {
-    const m: Message = {
-      ...structuredClone(EMPTY_MESSAGE),
+    const m = createMessage({
       type: MessageType.MsgSnap,
       from: from.id,
       to,
       term: from.node.term,
       snapshot: from.storage.snapshot(),
-    };
+    });
     this.#inFlight.push(m);
     this.#print(describeMessage(m));
   }
@@ -499,23 +507,6 @@ export class InteractionEnv {
     }
   }
 }
-
-const EMPTY_MESSAGE: Message = {
-  type: MessageType.MsgHup,
-  to: 0n,
-  from: 0n,
-  term: 0,
-  logTerm: 0,
-  index: 0,
-  entries: [],
-  commit: 0,
-  snapshot: undefined,
-  reject: false,
-  rejectHint: 0,
-  context: new Uint8Array(0),
-  vote: 0n,
-  responses: [],
-};
 
 /** `{ [key]: value }`, or nothing when there is no value. */
 function optional<K extends string>(key: K, value: number | undefined): { [P in K]?: number } {
