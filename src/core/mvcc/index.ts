@@ -1,7 +1,9 @@
 // Face of the multi-version store.
+export type { CheckpointWriter } from "./checkpoint.ts";
 export type { CompactionStep, KvHash } from "./compaction.ts";
+export { EventBatch } from "./event-batch.ts";
 export type { HashWork } from "./hash-work.ts";
-export { type HeaderForm, MemberHeader } from "./header.ts";
+export { type HeaderForm, MemberHeader, sizeHeader, writeHeader } from "./header.ts";
 export { inRange, type KeyRange, keyRange, type RangeWork } from "./range.ts";
 export type { RangeChunk, RangeStream } from "./range-stream.ts";
 export {
@@ -15,6 +17,7 @@ export {
   TXN_OPS_MAX,
 } from "./requests.ts";
 export type { ResponseSource } from "./response-source.ts";
+export { StoreBuilder, type StoredCompactions, ValueFill } from "./restore.ts";
 export {
   DeleteResult,
   ONE_SHOT_BYTES_MAX,
@@ -39,3 +42,11 @@ export type {
   RevisionSink,
   StoreOptions,
 } from "./types.ts";
+export {
+  Watcher,
+  type WatcherState,
+  WatchHub,
+  type WatchRefusal,
+  type WatchSink,
+  type WatchSpec,
+} from "./watch-hub.ts";

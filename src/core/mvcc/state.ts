@@ -111,6 +111,13 @@ export class MvccState {
     return bytes.subarray(offset, offset + size);
   }
 
+  /** True if the row's value is in memory. */
+  isResident(chunk: RowChunk, slot: number): boolean {
+    return (
+      this.values.bytesOf(chunk.words[slot * ROW_WORDS + W_VALUE_CHUNK] as number) !== undefined
+    );
+  }
+
   #load(chunk: RowChunk, slot: number, size: number, keep: boolean): Uint8Array {
     const load = must(this.#loadValue, "a store whose values may be absent can load them");
     const main = chunk.main(slot);

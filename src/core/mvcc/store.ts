@@ -10,6 +10,7 @@ import type {
   RangeRequest,
   TxnRequest,
 } from "../../proto/index.ts";
+import { CheckpointWriter } from "./checkpoint.ts";
 import { type CompactionStep, Compactor, type KvHash } from "./compaction.ts";
 import { HashWork } from "./hash-work.ts";
 import { beginRange, keyRange, type RangeWork, readRange } from "./range.ts";
@@ -176,6 +177,13 @@ export class MvccStore {
   /** As `hashKv`, computed from the rows even if a compaction's hash was kept. The revision is not checked. */
   beginHash(revision: number): HashWork {
     return new HashWork(this.state, revision === 0 ? this.state.revision : revision);
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- checkpoint
+
+  /** Begins an index checkpoint of the newest revision; "wait" while rows are being removed. */
+  beginCheckpoint(): CheckpointWriter | "wait" {
+    return this.compactor.isIdle ? new CheckpointWriter(this.state) : "wait";
   }
 }
 

@@ -1,0 +1,181 @@
+// Builds a store from what the disk holds: an index checkpoint if there is one, then the backend's rows in revision order. Keys are
+// collected first and sorted once. Source of the rules: etcd server/storage/mvcc/kvstore.go (restore).
+
+import { assert } from "../../base/index.ts";
+import { CheckpointReader } from "./checkpoint.ts";
+import { DecodedKv, leaseOf } from "./key-value.ts";
+import { NO_ROW, ROW_WORDS, TOMBSTONE, W_VALUE_BYTES } from "./rows.ts";
+import { sortByKey } from "./sort-keys.ts";
+import type { MvccState } from "./state.ts";
+import { MvccStore } from "./store.ts";
+import type { StoreOptions } from "./types.ts";
+import { readChars } from "./wire.ts";
+
+/** Compactions as the backend remembers them; -1 for none. */
+export interface StoredCompactions {
+  readonly scheduled: number;
+  readonly finished: number;
+}
+
+export class StoreBuilder {
+  readonly #store: MvccStore;
+  readonly #state: MvccState;
+  readonly #kv: DecodedKv = new DecodedKv();
+  readonly #checkpoint: CheckpointReader;
+  #lastMain = 0;
+  #lastSub = 0;
+  #hasLeases = false;
+
+  constructor(options: StoreOptions) {
+    this.#store = new MvccStore(options);
+    this.#state = this.#store.state;
+    this.#checkpoint = new CheckpointReader(this.#state);
+  }
+
+  /**
+   * Takes the next block of a checkpoint, all of which come before the first row; false if it is damaged: begin again with a new
+   * builder and all rows of the backend.
+   */
+  checkpointBlock(block: Uint8Array): boolean {
+    return this.#checkpoint.block(block);
+  }
+
+  /** Revision of the checkpoint taken, 0 without one: rows are given from the revision after it. */
+  get checkpointRevision(): number {
+    return this.#checkpoint.ended ? this.#checkpoint.revision : 0;
+  }
+
+  /**
+   * Takes the next row of the backend, in revision order, its bytes borrowed; false if it is damaged or out of order. Values are
+   * kept in memory up to the store's limit.
+   */
+  row(main: number, sub: number, tombstone: boolean, value: Uint8Array): boolean {
+    if (main <= this.checkpointRevision) return false;
+    if (main < this.#lastMain || (main === this.#lastMain && sub <= this.#lastSub)) return false;
+    const kv = this.#kv;
+    if (!kv.decode(value)) return false;
+    if (!tombstone && value.length > 0 && kv.mod !== main) return false;
+    this.#lastMain = main;
+    this.#lastSub = sub;
+    const state = this.#state;
+    const { keys, rows } = state;
+    const key = readChars(value, kv.keyStart, kv.keyEnd);
+    const id = keys.get(key) ?? keys.register(key);
+    const row = rows.next;
+    const chunk = rows.tail();
+    const prev = keys.latest(id);
+    keys.setLatest(id, row);
+    if (tombstone) {
+      const slot = chunk.push(main, sub, 0, 0, prev, id);
+      chunk.words[slot * ROW_WORDS + W_VALUE_BYTES] = TOMBSTONE;
+      return true;
+    }
+    const slot = chunk.push(main, sub, kv.create, kv.version, prev, id);
+    const size = kv.valueEnd - kv.valueStart;
+    if (size > 0) {
+      if (state.values.residentBytes < state.valueBytesMax) {
+        state.storeValue(chunk, slot, value, kv.valueStart, kv.valueEnd);
+      } else {
+        chunk.words[slot * ROW_WORDS + W_VALUE_BYTES] = size;
+      }
+    }
+    if (kv.leaseLow !== 0 || kv.leaseHigh !== 0) {
+      chunk.setLease(slot, kv.leaseLow, kv.leaseHigh);
+      this.#hasLeases = true;
+    }
+    return true;
+  }
+
+  /**
+   * Completes the store: sorts the keys, binds keys to leases (those that exist), and queues compactions that did not finish. The
+   * builder is used up. Cost: about 0.5 s for a million new keys, in one go.
+   */
+  finish(stored: StoredCompactions): MvccStore {
+    const state = this.#state;
+    assert(this.#checkpoint.ended === this.#checkpoint.started, "a checkpoint is taken whole");
+    this.#loadLeaves();
+    if (this.#hasLeases || this.#checkpoint.hasLeases) this.#attachLeases();
+    state.revision = Math.max(
+      1,
+      this.#lastMain,
+      this.checkpointRevision,
+      stored.finished,
+      stored.scheduled,
+    );
+    state.headMain = state.revision;
+    const { compactor } = this.#store;
+    if (this.checkpointRevision === 0) state.compactRevision = stored.finished;
+    // Rows of the checkpoint that were compacted after it: the backend has lost them already, the index has not.
+    else if (stored.finished > state.compactRevision) compactor.schedule(stored.finished, false);
+    if (stored.scheduled > state.compactRevision) compactor.schedule(stored.scheduled, false);
+    return this.#store;
+  }
+
+  /** Keys of the checkpoint came in order and have the first ids; the others are sorted and merged with them. */
+  #loadLeaves(): void {
+    const { keys } = this.#state;
+    const sorted = this.checkpointRevision === 0 ? 0 : this.#checkpoint.keyCount;
+    const count = keys.idCount;
+    assert(count === keys.keyCount, "ids of a store being built are not reused");
+    const keyOf = (id: number): string => keys.keyOf(id);
+    const added = new Uint32Array(count - sorted);
+    for (let i = 0; i < added.length; i++) added[i] = sorted + i;
+    sortByKey(added, added.length, keyOf);
+    const all = new Uint32Array(count);
+    let left = 0;
+    let right = 0;
+    for (let at = 0; at < count; at++) {
+      const takeLeft =
+        left < sorted && (right === added.length || keyOf(left) < keyOf(added[right] as number));
+      all[at] = takeLeft ? left++ : (added[right++] as number);
+    }
+    keys.bulkLoad(all, count);
+    keys.recountLive();
+  }
+
+  #attachLeases(): void {
+    const { keys, rows, leases } = this.#state;
+    for (let id = 0; id < keys.idCount; id++) {
+      const row = keys.latest(id);
+      if (row === NO_ROW) continue;
+      const chunk = rows.chunkOf(row);
+      const lease = leaseOf(chunk, chunk.slotOf(row));
+      if (lease !== 0n) leases.attach(lease, keys.keyOf(id));
+    }
+  }
+}
+
+/** Brings values that are not in memory back, from a scan of the backend in the background. */
+export class ValueFill {
+  readonly #state: MvccState;
+  readonly #kv: DecodedKv = new DecodedKv();
+
+  constructor(store: MvccStore) {
+    this.#state = store.state;
+  }
+
+  /**
+   * Takes a put of the backend, its bytes borrowed; rows removed meanwhile are passed over. False when memory is full: the fill ends.
+   */
+  row(main: number, sub: number, value: Uint8Array): boolean {
+    const state = this.#state;
+    if (state.values.residentBytes >= state.valueBytesMax) return false;
+    const kv = this.#kv;
+    let row = state.rows.firstRowOf(main);
+    for (;;) {
+      const chunk = state.rows.chunkFrom(row);
+      if (chunk === undefined) return true;
+      const slot = chunk.lowerSlot(row);
+      if (chunk.main(slot) !== main || chunk.sub(slot) > sub) return true;
+      if (chunk.sub(slot) === sub) {
+        const size = chunk.valueBytes(slot);
+        if (chunk.isGone(slot) || size === TOMBSTONE || size === 0) return true;
+        if (state.isResident(chunk, slot) || !kv.decode(value)) return true;
+        if (kv.valueEnd - kv.valueStart !== size) return true;
+        state.storeValue(chunk, slot, value, kv.valueStart, kv.valueEnd);
+        return true;
+      }
+      row = chunk.rowAt(slot) + 1;
+    }
+  }
+}
