@@ -13,20 +13,13 @@ import { DamagedFile } from "../files.ts";
 
 const BLOCK_BYTES = 32768;
 const HEADER_BYTES = 7;
+const BATCH_HEAD_BYTES = 12;
 const Type = { full: 1, first: 2, middle: 3, last: 4 } as const;
 
 /** Undoes LevelDB's masking of stored checksums. */
 export function unmaskCrc(masked: number): number {
   const rotated = (masked - 0xa282ead8) >>> 0;
   return ((rotated >>> 17) | (rotated << 15)) >>> 0;
-}
-
-/** What a whole log holds. */
-export interface LogCheck {
-  /** Sequence number the next batch must have; undefined if the log holds no batch. */
-  readonly next: bigint | undefined;
-  /** True if the file ends in a record that is not whole. */
-  readonly torn: boolean;
 }
 
 interface FoundFragment {
@@ -51,37 +44,32 @@ function readFragment(buf: Buffer, pos: number, found: FoundFragment): boolean {
   return true;
 }
 
-/** True if another batch begins behind `pos`: then what is damaged before it is not a torn end. */
+/** True if another record begins behind `pos`: then what is damaged before it is not a torn end. */
 function beginsAnother(buf: Buffer, pos: number): boolean {
   const found: FoundFragment = { type: 0, start: 0, end: 0 };
   for (let at = pos + 1; at + HEADER_BYTES <= buf.length; at++) {
     const type = buf[at + 6];
     if (type !== Type.full && type !== Type.first) continue;
-    if (readFragment(buf, at, found) && found.end > found.start) return true;
+    if (readFragment(buf, at, found)) return true;
   }
   return false;
 }
 
-function onlyZeros(buf: Buffer, from: number): boolean {
-  for (let i = from; i < buf.length; i++) if (buf[i] !== 0) return false;
-  return true;
-}
-
 /**
- * Checks the file. `batches`: the records are batches whose numbers follow each other from `next` on (undefined: from wherever the first
- * begins). Throws DamagedFile. Cost: one crc32c pass.
+ * Calls `record` with each record of the file (its start, and its bytes, at least `wantBytes` of them) in order. Returns true if the file
+ * ends in a record that is not whole; throws DamagedFile if one that is not whole has others behind it. Cost: one crc32c pass.
  */
-export function checkLog(
+export function readLog(
   path: string,
   buf: Buffer,
-  batches: boolean,
-  next: bigint | undefined,
-): LogCheck {
+  wantBytes: number,
+  record: (pos: number, bytes: Buffer) => void,
+): boolean {
   const found: FoundFragment = { type: 0, start: 0, end: 0 };
-  let expected = next;
   let pos = 0;
-  /** Start of the batch whose fragments are being read. */
+  /** Start of the record whose fragments are being read, and its bytes so far. */
   let open: number | undefined;
+  let bytes: Buffer = buf.subarray(0, 0);
   while (pos < buf.length) {
     const room = BLOCK_BYTES - (pos % BLOCK_BYTES);
     if (room < HEADER_BYTES) {
@@ -91,31 +79,45 @@ export function checkLog(
     const valid = readFragment(buf, pos, found);
     const begins = found.type === Type.full || found.type === Type.first;
     if (!valid || begins === (open !== undefined)) {
-      if (onlyZeros(buf, pos) || !beginsAnother(buf, pos)) return { next: expected, torn: true };
+      if (!beginsAnother(buf, pos)) return true;
       throw new DamagedFile(path, pos, "damaged record of the store's log, and others follow it");
     }
-    if (begins) {
-      open = pos;
-      if (batches) expected = checkBatch(path, buf, pos, found, expected);
+    const fragment = buf.subarray(found.start, found.end);
+    if (begins) bytes = fragment;
+    else if (bytes.length < wantBytes) bytes = Buffer.concat([bytes, fragment]);
+    open ??= pos;
+    if (found.type === Type.full || found.type === Type.last) {
+      record(open, bytes);
+      open = undefined;
     }
-    if (found.type === Type.full || found.type === Type.last) open = undefined;
     pos = found.end;
   }
-  return { next: expected, torn: open !== undefined };
+  return open !== undefined;
 }
 
-function checkBatch(
-  path: string,
-  buf: Buffer,
-  pos: number,
-  found: FoundFragment,
-  expected: bigint | undefined,
-): bigint {
-  if (found.end - found.start < 12) throw new DamagedFile(path, pos, "a batch has no head");
-  const sequence = buf.readBigUInt64LE(found.start);
-  if (expected !== undefined && sequence !== expected) {
-    const detail = `a batch is missing: sequence ${sequence} follows, ${expected} was expected`;
-    throw new DamagedFile(path, pos, detail);
-  }
-  return sequence + BigInt(buf.readUInt32LE(found.start + 8));
+/** What a whole log of batches holds. */
+export interface LogCheck {
+  /** Sequence number of the first batch; undefined if the log holds none. */
+  readonly first: bigint | undefined;
+  /** Sequence number the next batch must have. */
+  readonly next: bigint | undefined;
+  /** The last batch is not whole. */
+  readonly torn: boolean;
+}
+
+/** Checks a log of batches that continues at `next` (undefined: wherever it begins). Throws DamagedFile. */
+export function checkLog(path: string, buf: Buffer, next: bigint | undefined): LogCheck {
+  let first: bigint | undefined;
+  let expected = next;
+  const torn = readLog(path, buf, BATCH_HEAD_BYTES, (pos, bytes) => {
+    if (bytes.length < BATCH_HEAD_BYTES) throw new DamagedFile(path, pos, "a batch has no head");
+    const sequence = bytes.readBigUInt64LE(0);
+    if (expected !== undefined && sequence !== expected) {
+      const detail = `a batch is missing: sequence ${sequence} follows, ${expected} was expected`;
+      throw new DamagedFile(path, pos, detail);
+    }
+    first ??= sequence;
+    expected = sequence + BigInt(bytes.readUInt32LE(8));
+  });
+  return { first, next: expected, torn };
 }
