@@ -316,3 +316,20 @@ test("settings that contradict each other are refused", () => {
     assert.throws(() => new RawNode(configOf(new MemoryLogStorage(), settings)));
   }
 });
+
+test("a node does not campaign while a committed membership change is unapplied", () => {
+  const { storage } = nodeOf([1n]);
+  const type = EntryType.EntryConfChange;
+  storage.append([createEntry({ type, term: 1, index: 2 })]);
+  storage.setHardState({ term: 1, vote: 0n, commit: 2 });
+  const node = new RawNode(configOf(storage, { applied: 1 }));
+  node.campaign();
+  assert.equal(node.role, "follower");
+  const rd = node.ready();
+  assert.equal(rd.committedEntries.length, 1);
+  node.campaign();
+  assert.equal(node.role, "follower", "handed out is not applied");
+  node.advance();
+  node.campaign();
+  assert.equal(node.role, "candidate");
+});
