@@ -69,10 +69,12 @@ export class Raft {
   }
 }
 
+/** What must be persisted besides the log, as it is now. */
 export function hardStateOf(r: Raft): HardState {
   return { term: r.term, vote: r.vote, commit: r.log.committed };
 }
 
+/** What need not be persisted, as it is now. */
 export function softStateOf(r: Raft): SoftState {
   return { leader: r.leader, role: r.role };
 }

@@ -31,12 +31,14 @@ export interface ProgressStatus {
   readonly isInflightFull: boolean;
 }
 
+/** Everything that a node tells about itself. */
 export interface Status extends BasicStatus {
   readonly config: GroupConfig;
   /** Ascending by id; empty unless this node leads. */
   readonly progress: readonly ProgressStatus[];
 }
 
+/** The state of `r`, as it is now. */
 export function basicStatusOf(r: Raft): BasicStatus {
   return {
     id: r.id,
@@ -50,6 +52,7 @@ export function basicStatusOf(r: Raft): BasicStatus {
   };
 }
 
+/** The state of `r` with a copy of each progress. O(members). */
 export function statusOf(r: Raft): Status {
   const progress = r.role === "leader" ? r.tracker.ordered : [];
   return {

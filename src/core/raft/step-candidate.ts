@@ -7,6 +7,7 @@ import { becomeFollower } from "./roles.ts";
 import { takeFromLeader } from "./step-follower.ts";
 import type { StepOutcome } from "./types.ts";
 
+/** Takes a message of the current term, or one without term. */
 export function stepCandidate(r: Raft, m: Message): StepOutcome {
   switch (m.type) {
     case MessageType.MsgProp:

@@ -8,6 +8,7 @@ import { hex, type Raft, send, sendAppendAck } from "./raft.ts";
 import { restoreSnapshot } from "./restore.ts";
 import { NO_NODE, type StepOutcome } from "./types.ts";
 
+/** Takes a message of the current term, or one without term. */
 export function stepFollower(r: Raft, m: Message): StepOutcome {
   switch (m.type) {
     case MessageType.MsgApp:

@@ -19,6 +19,7 @@ import { becomeFollower } from "./roles.ts";
 import type { Progress } from "./tracker/progress.ts";
 import { NO_NODE, type StepOutcome } from "./types.ts";
 
+/** Takes a message of the current term, or one without term. */
 export function stepLeader(r: Raft, m: Message): StepOutcome {
   switch (m.type) {
     case MessageType.MsgProp:

@@ -15,10 +15,12 @@ export function idSet(ids: Iterable<bigint>): IdSet {
   return sorted.length === 0 ? NO_IDS : sorted;
 }
 
+/** `set` with `id`. */
 export function addId(set: IdSet, id: bigint): IdSet {
   return set.includes(id) ? set : idSet([...set, id]);
 }
 
+/** `set` without `id`. */
 export function removeId(set: IdSet, id: bigint): IdSet {
   return set.includes(id) ? set.filter((other) => other !== id) : set;
 }

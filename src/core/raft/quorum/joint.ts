@@ -26,6 +26,7 @@ export function allVoters(voters: JointVoters): IdSet {
   return unionIds(voters.incoming, voters.outgoing);
 }
 
+/** True when `id` has a vote in either half. */
 export function isVoter(voters: JointVoters, id: bigint): boolean {
   return voters.incoming.includes(id) || voters.outgoing.includes(id);
 }

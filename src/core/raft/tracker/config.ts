@@ -8,6 +8,7 @@ import type { ConfState } from "../../../proto/index.ts";
 import { describeIds, type IdSet, idSet, NO_IDS } from "../quorum/id-set.ts";
 import { isJoint, type JointVoters } from "../quorum/joint.ts";
 
+/** Who the members are, and in which part. */
 export interface GroupConfig {
   readonly voters: JointVoters;
   readonly learners: IdSet;
