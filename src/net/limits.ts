@@ -47,8 +47,6 @@ export const QUEUED_BYTES_MAX = 67_108_864;
 export const PENDING_REQUEST_BYTES_MAX = 67_108_864;
 /** First allocation for a message that comes in pieces, bytes; it doubles, so memory stays below twice what was received. */
 export const MESSAGE_BUFFER_BYTES_MIN = 16_384;
-/** A held-back message smaller than this part of its chunk is copied, so that it does not pin the chunk. */
-export const HELD_COPY_FRACTION = 4;
 
 /** Streams the peer may reset at once within a second of opening them (rapid reset, CVE-2023-44487), and then per second. */
 export const RAPID_RESETS_BURST = 200;

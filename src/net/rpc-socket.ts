@@ -10,6 +10,7 @@ import type { Clock } from "../server/ports.ts";
 import type { GrpcServer } from "./grpc/index.ts";
 import { type ConnectionOwner, ErrorCode, Http2Connection } from "./http2/index.ts";
 import { type ConnectionLimits, LINGER_MS, OUTPUT_READ_STOP_BYTES } from "./limits.ts";
+import { readShared } from "./shared-read.ts";
 import type { Flushable, TurnFlusher } from "./turn-flusher.ts";
 
 /** What all sockets of a listener share. */
@@ -40,7 +41,7 @@ export class RpcSocket implements ConnectionOwner, Flushable {
     this.#socket = socket;
     const { server, limits, clock } = context;
     this.connection = new Http2Connection(server, this, limits, peerOf(socket), clock.nowMs());
-    socket.on("data", (chunk: Buffer) => this.receive(chunk));
+    readShared(socket, (chunk) => this.receive(chunk));
     socket.on("end", () => this.#destroy());
     socket.on("error", () => this.#destroy());
     socket.on("timeout", () => this.#destroy());

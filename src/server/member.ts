@@ -31,7 +31,14 @@ import { Compactor, type CompactorOptions } from "./compactor.ts";
 import { hashBackend } from "./hash-backend.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Cancel, Clock, MemberStorage } from "./ports.ts";
-import { Arm, EntryBuilder, entrySize, nobody, Proposal, type Waiter } from "./proposal.ts";
+import {
+  Arm,
+  EntryBuilder,
+  entrySize,
+  Proposal,
+  type StagedRequest,
+  type Waiter,
+} from "./proposal.ts";
 import { LinearizableReads, type Reader } from "./read.ts";
 import { ReadyLoop } from "./ready.ts";
 import type { Refusal } from "./refusal.ts";
@@ -126,8 +133,11 @@ export class Member {
   #cancelTick: Cancel | undefined;
   #nextTickMs = 0;
   #blockedPoll = false;
-  #raisingNoSpace = false;
+  /** Refused once this member's NOSPACE alarm, which was proposed for the first of them, is active. */
+  #wantNoSpace: Waiter[] = [];
+  /** Nothing is taken any more: the member stops, or broke. */
   #stopped = false;
+  #closing = false;
   #onLeader: (() => void) | undefined;
 
   constructor(parts: MemberParts) {
@@ -162,7 +172,7 @@ export class Member {
         onBeforeCompaction: () => this.watches.flush(),
         onCompactionScheduled: () => this.compactor.wake(),
         onLeaseRevoked: (id) => this.#onLeaseRevoked(id),
-        onQuotaExceeded: () => this.raiseNoSpace(nobody),
+        onQuotaExceeded: (waiter) => this.raiseNoSpace(waiter),
         hasSpaceFor: (cost) => this.hasSpaceFor(cost),
       },
       { backend, node: raft.node, turn: this.#turn, clock, metrics: parts.metrics },
@@ -238,7 +248,9 @@ export class Member {
 
   /** Stops: refuses everybody who waits, takes nothing more, lets the disk finish. Closes the storage. */
   async stop(): Promise<void> {
-    if (this.#stopped) return;
+    if (this.#closing) return;
+    this.#closing = true;
+    const failed = this.#stopped;
     this.refuseAll();
     this.#stopped = true;
     this.#cancelTick?.();
@@ -246,7 +258,10 @@ export class Member {
     this.compactor.stop();
     await this.#snapshotter.stop();
     this.#ready.stop();
-    await this.#storage.close();
+    // After a failure that was reported, closing gives back what it can.
+    await this.#storage.close().catch((error: unknown) => {
+      if (!failed) throw error;
+    });
   }
 
   /** A part of the member broke: the process must end. */
@@ -345,26 +360,23 @@ export class Member {
 
   // -------------------------------------------------------------------------------------------------------- requests
 
-  /**
-   * Proposes the request of `arm`, whose encoded form is buf[start, end); it is copied before the call returns. `request` is the same,
-   * decoded, and must not change afterwards.
-   */
-  propose(
-    arm: Arm,
-    request: unknown,
-    buf: Uint8Array,
-    start: number,
-    end: number,
-    waiter: Waiter,
-  ): void {
+  /** Copies the encoded request buf[start, end) to where it is decoded from and kept: the entry it becomes if it is proposed. */
+  stage(arm: Arm, buf: Uint8Array, start: number, end: number): StagedRequest {
     if (entrySize(arm, end - start) > this.#settings.requestBytesMax) {
+      return { buf, start, end, entryBytes: undefined };
+    }
+    return this.#entries.stage(arm, buf, start, end);
+  }
+
+  /** Proposes a staged request; `request` is the same, decoded from it, and must not change afterwards. */
+  propose(arm: Arm, request: unknown, staged: StagedRequest, waiter: Waiter): void {
+    const { entryBytes } = staged;
+    if (entryBytes === undefined) {
       waiter.onRefused("requestTooLarge");
       return;
     }
-    const bytes = this.#entries.build(arm, buf, start, end);
-    const refusal = this.#turn.submit(
-      new Proposal(arm, request, bytes, waiter, this.clock.nowMs()),
-    );
+    const proposal = new Proposal(arm, request, entryBytes, waiter, this.clock.nowMs());
+    const refusal = this.#turn.submit(proposal);
     if (refusal !== undefined) waiter.onRefused(refusal);
   }
 
@@ -372,20 +384,22 @@ export class Member {
   proposeMessage<T>(arm: Arm, codec: Codec<T>, request: T, waiter: Waiter): void {
     const buf = Buffer.allocUnsafe(codec.size(request));
     codec.write(request, buf, 0);
-    this.propose(arm, request, buf, 0, buf.length, waiter);
+    this.propose(arm, request, this.stage(arm, buf, 0, buf.length), waiter);
   }
 
   /** Raises this member's NOSPACE alarm and then refuses `waiter`, whatever became of the alarm. */
   raiseNoSpace(waiter: Waiter): void {
-    const refuse = (): void => {
-      this.#raisingNoSpace = false;
-      waiter.onRefused("noSpace");
-    };
-    if (this.#raisingNoSpace || this.alarms.noSpace) {
+    if (this.alarms.has(AlarmType.NOSPACE, this.id)) {
       waiter.onRefused("noSpace");
       return;
     }
-    this.#raisingNoSpace = true;
+    this.#wantNoSpace.push(waiter);
+    if (this.#wantNoSpace.length > 1) return;
+    const refuse = (): void => {
+      const waiting = this.#wantNoSpace;
+      this.#wantNoSpace = [];
+      for (const each of waiting) each.onRefused("noSpace");
+    };
     const request = createAlarmRequest({ action: 1, memberId: this.id, alarm: AlarmType.NOSPACE });
     this.#logger.warn("raising alarm", { alarm: "NOSPACE", "member-id": idText(this.id) });
     this.proposeMessage(Arm.alarm, AlarmRequestCodec, request, {

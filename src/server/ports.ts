@@ -105,8 +105,7 @@ export interface RpcMethod {
    * Opens a call. Unary and server streaming: called once the only request message is complete, with its bytes. Client streaming
    * and bidi: called when the headers arrive, with an empty range; messages follow through `call.onMessage`.
    *
-   * The bytes buf[start, end) are immutable and never reused by the transport; holding them pins at most one network chunk
-   * (64 KiB) or the message itself, so they may be held for the few turns until a proposal is applied, not longer.
+   * The bytes buf[start, end) are borrowed: the transport reuses them after the call returns.
    */
   open(call: ServerCall, buf: Uint8Array, start: number, end: number): void;
 }

@@ -94,6 +94,16 @@ export function entrySize(arm: Arm, requestBytes: number): number {
   return varintBytes(arm * 8 + 2) + varintBytes(requestBytes) + requestBytes + HEADER_BYTES;
 }
 
+/** A request with the bytes of the entry it may become; the transport's buffer is not needed any more. */
+export interface StagedRequest {
+  /** The encoded request is buf[start, end); immutable, kept as long as anybody holds a view of it. */
+  readonly buf: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  /** The whole entry; undefined for a request that is too large to become one: then `buf` is the transport's. */
+  readonly entryBytes: Uint8Array | undefined;
+}
+
 /** Builds entries in shared chunks, so that a proposal costs one small view and no allocation of its own. */
 export class EntryBuilder {
   readonly #ids: RequestIds;
@@ -104,8 +114,8 @@ export class EntryBuilder {
     this.#ids = ids;
   }
 
-  /** Copies buf[start, end), the encoded request of `arm`, into a new entry. The result is the caller's and immutable. */
-  build(arm: Arm, buf: Uint8Array, start: number, end: number): Uint8Array {
+  /** Copies buf[start, end), the encoded request of `arm`, into a new entry. */
+  stage(arm: Arm, buf: Uint8Array, start: number, end: number): StagedRequest {
     const sizeBytes = entrySize(arm, end - start);
     const from = this.#reserve(sizeBytes);
     const chunk = this.#chunk;
@@ -113,10 +123,12 @@ export class EntryBuilder {
     if (arm > 100) pos = this.#writeHeader(chunk, pos);
     pos = writeVarint(chunk, pos, arm * 8 + 2);
     pos = writeVarint(chunk, pos, end - start);
+    const requestStart = pos;
     chunk.set(start === 0 && end === buf.length ? buf : buf.subarray(start, end), pos);
     pos += end - start;
     if (arm < 100) this.#writeHeader(chunk, pos);
-    return chunk.subarray(from, from + sizeBytes);
+    const entryBytes = chunk.subarray(from, from + sizeBytes);
+    return { buf: chunk, start: requestStart, end: pos, entryBytes };
   }
 
   #writeHeader(chunk: Buffer, at: number): number {

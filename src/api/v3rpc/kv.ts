@@ -53,30 +53,33 @@ export function kvService(context: RpcContext, txnOpsMax: number): Service {
     },
     RangeStream: rangeStream(context),
     Put(call, buf, start, end) {
-      const request = decodePutRequest(buf, start, end);
+      const staged = member.stage(Arm.put, buf, start, end);
+      const request = decodePutRequest(staged.buf, staged.start, staged.end);
       if (request instanceof ProtoError) return context.undecodable(call, request);
       const waiter = new ResultWaiter(context, call, encoder);
       if (!member.hasSpaceFor(putCostBytes(request))) return member.raiseNoSpace(waiter);
       const refusal = checkPutRequest(request);
       if (refusal !== undefined) return context.refuse(call, refusal);
-      return member.propose(Arm.put, request, buf, start, end, waiter);
+      return member.propose(Arm.put, request, staged, waiter);
     },
     DeleteRange(call, buf, start, end) {
-      const request = decodeDeleteRangeRequest(buf, start, end);
+      const staged = member.stage(Arm.deleteRange, buf, start, end);
+      const request = decodeDeleteRangeRequest(staged.buf, staged.start, staged.end);
       if (request instanceof ProtoError) return context.undecodable(call, request);
       const refusal = checkDeleteRangeRequest(request);
       if (refusal !== undefined) return context.refuse(call, refusal);
       const waiter = new ResultWaiter(context, call, encoder);
-      return member.propose(Arm.deleteRange, request, buf, start, end, waiter);
+      return member.propose(Arm.deleteRange, request, staged, waiter);
     },
     Txn(call, buf, start, end) {
-      const request = decodeTxnRequest(buf, start, end);
+      const staged = member.stage(Arm.txn, buf, start, end);
+      const request = decodeTxnRequest(staged.buf, staged.start, staged.end);
       if (request instanceof ProtoError) return context.undecodable(call, request);
       const waiter = new ResultWaiter(context, call, encoder);
       if (!member.hasSpaceFor(txnCostBytes(request))) return member.raiseNoSpace(waiter);
       const refusal = checkTxnRequest(request, txnOpsMax);
       if (refusal !== undefined) return context.refuse(call, refusal);
-      if (!isTxnReadOnly(request)) return member.propose(Arm.txn, request, buf, start, end, waiter);
+      if (!isTxnReadOnly(request)) return member.propose(Arm.txn, request, staged, waiter);
       if (isTxnSerializable(request)) return readTxn(context, call, encoder, request);
       return member.reads.wait({
         onReadable: () => readTxn(context, call, encoder, request),
@@ -84,7 +87,8 @@ export function kvService(context: RpcContext, txnOpsMax: number): Service {
       });
     },
     Compact(call, buf, start, end) {
-      const request = decodeCompactionRequest(buf, start, end);
+      const staged = member.stage(Arm.compaction, buf, start, end);
+      const request = decodeCompactionRequest(staged.buf, staged.start, staged.end);
       if (request instanceof ProtoError) return context.undecodable(call, request);
       const waiter = replyWaiter<CompactionResponse>(context, call, CompactionResponseCodec);
       // A physical compaction also waits until the rows are gone, and for earlier ones if it is refused.
@@ -92,7 +96,7 @@ export function kvService(context: RpcContext, txnOpsMax: number): Service {
         if (request.physical) member.compactor.whenIdle(then);
         else then();
       };
-      return member.propose(Arm.compaction, request, buf, start, end, {
+      return member.propose(Arm.compaction, request, staged, {
         onApplied: (response) => wait(() => waiter.onApplied(response)),
         onRefused: (why) => wait(() => waiter.onRefused(why)),
       });

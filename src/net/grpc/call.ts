@@ -157,7 +157,8 @@ export class GrpcCall extends Http2Stream implements ServerCall, DeadlineEntry {
     } else if (!route.isSingleRequest) {
       this.onMessage?.(buf, start, end);
     } else if (this.#request === undefined) {
-      this.#request = { buf, start, end };
+      const own = Buffer.from(buf.subarray(start, end));
+      this.#request = { buf: own, start: 0, end: own.length };
     } else {
       this.refuse(
         refusal(

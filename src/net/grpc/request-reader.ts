@@ -3,7 +3,7 @@
 //
 // Source: gRPC over HTTP/2, "Length-Prefixed-Message"; checks and texts of grpc-go's rpc_util.go.
 
-import { HELD_COPY_FRACTION, PENDING_REQUEST_BYTES_MAX } from "../limits.ts";
+import { PENDING_REQUEST_BYTES_MAX } from "../limits.ts";
 import type { GrpcCall } from "./call.ts";
 import type { InflateClient } from "./inflate.ts";
 import { MessageAssembly } from "./message-assembly.ts";
@@ -115,7 +115,7 @@ export class RequestReader implements InflateClient {
   #hold(message: HeldMessage, isInChunk: boolean): void {
     const size = message.end - message.start;
     this.#heldBytes += size;
-    if (!isInChunk || size * HELD_COPY_FRACTION > message.buf.length) {
+    if (!isInChunk) {
       this.#held.push(message);
       return;
     }
@@ -130,7 +130,7 @@ export class RequestReader implements InflateClient {
       return;
     }
     this.#isInflating = true;
-    this.#call.server.inflater.inflate(this, buf.subarray(start, end));
+    this.#call.server.inflater.inflate(this, Buffer.from(buf.subarray(start, end)));
   }
 
   onInflated(message: Buffer | Refusal): void {

@@ -65,7 +65,7 @@ export function receiveHeaders(
   const block = c.headerBlock;
   block.streamId = id;
   block.endStream = endStream;
-  block.fragments = [buf.subarray(from, to)];
+  block.fragments = [Buffer.from(buf.subarray(from, to))];
   block.bytes = to - from;
   block.sinceMs = c.nowMs;
 }
@@ -89,7 +89,7 @@ export function receiveContinuation(
     c.fail(ErrorCode.enhanceYourCalm, "header block too large");
     return;
   }
-  block.fragments.push(buf.subarray(start, end));
+  block.fragments.push(Buffer.from(buf.subarray(start, end)));
   if (!isLast) return;
   const whole = Buffer.concat(block.fragments);
   const { streamId, endStream } = block;

@@ -44,6 +44,11 @@ export class Alarms {
     return true;
   }
 
+  /** True while the alarm `type` of member `memberId` is active. */
+  has(type: number, memberId: bigint): boolean {
+    return this.#active.has(keyOf(memberId, type));
+  }
+
   /** All active alarms, in order of activation. */
   list(): AlarmMember[] {
     return [...this.#active.values()];

@@ -36,7 +36,7 @@ import {
   type TxnRequest,
 } from "../../proto/index.ts";
 import { type Backend, type BackendBatch, Bucket, type Clock } from "../ports.ts";
-import { Arm } from "../proposal.ts";
+import { Arm, nobody, type Waiter } from "../proposal.ts";
 import type { Refusal } from "../refusal.ts";
 import type { Turn } from "../turn.ts";
 import type { Alarms } from "./alarms.ts";
@@ -65,10 +65,16 @@ export interface ApplierEvents {
   onBeforeCompaction(): void;
   onCompactionScheduled(): void;
   onLeaseRevoked(id: bigint): void;
-  /** A write did not fit the quota; this member must raise its NOSPACE alarm. */
-  onQuotaExceeded(): void;
+  /** A write did not fit the quota: this member must raise its NOSPACE alarm, and then refuse the one who waits. */
+  onQuotaExceeded(waiter: Waiter): void;
   hasSpaceFor(costBytes: number): boolean;
 }
+
+/** A write that was applied and does not fit the quota. */
+const OVER_QUOTA: unique symbol = Symbol("over quota");
+
+/** What became of a request: a response whose header holds the revision, or why it was refused. */
+type Outcome = object | Refusal | typeof OVER_QUOTA;
 
 /** Applies entries to one member's state. */
 export class Applier {
@@ -166,18 +172,21 @@ export class Applier {
     const proposal = this.#turn.takeAt(entry.index, entry.term);
     if (proposal === undefined) {
       const { arm, request } = requestOf(entry);
-      this.#dispatch(arm, request, batch);
+      if (this.#dispatch(arm, request, batch) === OVER_QUOTA) this.#events.onQuotaExceeded(nobody);
       return;
     }
     const outcome = this.#dispatch(proposal.arm, proposal.request, batch);
-    if (typeof outcome === "string") {
+    if (outcome === OVER_QUOTA) {
+      this.#metrics.server.proposalsFailed.inc();
+      this.#events.onQuotaExceeded(proposal.waiter);
+    } else if (typeof outcome === "string") {
       this.#metrics.server.proposalsFailed.inc();
       proposal.waiter.onRefused(outcome);
     } else proposal.waiter.onApplied(outcome);
   }
 
-  /** Applies one request; the outcome is a response whose header holds the revision, or a refusal. */
-  #dispatch(arm: number, request: unknown, batch: BackendBatch): object | Refusal {
+  /** Applies one request. */
+  #dispatch(arm: number, request: unknown, batch: BackendBatch): Outcome {
     const { alarms } = this.#state;
     if (alarms.corrupt && isStoppedByCorruption(arm)) return "corrupt";
     switch (arm) {
@@ -210,7 +219,7 @@ export class Applier {
     }
   }
 
-  #put(request: PutRequest): object | Refusal {
+  #put(request: PutRequest): Outcome {
     if (this.#state.alarms.noSpace) return "noSpace";
     this.#metrics.mvcc.puts.inc();
     this.#metrics.mvcc.totalPutSize.value += request.key.length + request.value.length;
@@ -218,7 +227,7 @@ export class Applier {
     return this.#underQuota(putCostBytes(request), result);
   }
 
-  #txn(request: TxnRequest): object | Refusal {
+  #txn(request: TxnRequest): Outcome {
     const cost = txnCostBytes(request);
     this.#metrics.mvcc.txns.inc();
     if (cost > 0 && this.#state.alarms.noSpace) return "noSpace";
@@ -226,10 +235,9 @@ export class Applier {
   }
 
   /** What does not fit is applied all the same (members may differ in size, not in data), but answered as refused. */
-  #underQuota(costBytes: number, outcome: object | MvccRefusal): object | Refusal {
+  #underQuota(costBytes: number, outcome: object | MvccRefusal): Outcome {
     if (typeof outcome === "string" || this.#events.hasSpaceFor(costBytes)) return outcome;
-    this.#events.onQuotaExceeded();
-    return "noSpace";
+    return OVER_QUOTA;
   }
 
   #compact(request: CompactionRequest, batch: BackendBatch): object | Refusal {
@@ -241,7 +249,7 @@ export class Applier {
     return createCompactionResponse({ header: this.#header() });
   }
 
-  #grant(request: LeaseGrantRequest, batch: BackendBatch): object | Refusal {
+  #grant(request: LeaseGrantRequest, batch: BackendBatch): Outcome {
     if (this.#state.alarms.noSpace) return "noSpace";
     const row = this.#state.lessor.grant(request.id, request.ttl, this.#clock.nowMs());
     if (typeof row === "string") return row;
