@@ -63,7 +63,7 @@ export const memberFlags: readonly FlagRow[] = [
     "initial-election-tick-advance",
     bool,
     "initialElectionTickAdvance",
-    "built",
+    "inert",
     "Shorten the first election after a start.",
   ),
   own(
@@ -94,7 +94,7 @@ export const memberFlags: readonly FlagRow[] = [
     "built",
     "Raft snapshot files to keep, 0 for all. Deprecated since 3.6.",
   ),
-  own("max-wals", uint, "maxWals", "built", "Write-ahead log files to keep, 0 for all."),
+  own("max-wals", uint, "maxWals", "inert", "Write-ahead log files to keep, 0 for all."),
   own(
     "memory-mlock",
     bool,
@@ -381,7 +381,7 @@ export const clusteringFlags: readonly FlagRow[] = [
     "strict-reconfig-check",
     bool,
     "strictReconfigCheck",
-    "built",
+    "inert",
     "Refuse membership changes that would cost the quorum.",
   ),
   own("pre-vote", bool, "preVote", "built", "Ask before an election whether it could be won."),

@@ -295,7 +295,7 @@ export const loggingFlags: readonly FlagRow[] = [
     "warning-unary-request-duration",
     duration,
     "warningUnaryRequestDurationMs",
-    "built",
+    "inert",
     "Duration of a request above which a line is written.",
   ),
 ];

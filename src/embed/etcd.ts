@@ -1,16 +1,17 @@
 // One etcd member in this process: built from a configuration, started and stopped in order. The face of the library and of the program.
 //
-// Start: storage -> state -> Raft -> campaign -> own attributes published -> listeners answer. Stop: listeners finish what they serve ->
-// member -> disk. What breaks for good in between settles `fatal`, and nothing is acknowledged any more.
+// Start: ports -> storage -> state -> Raft -> campaign -> own attributes published -> listeners answer; who connects before waits.
+// Stop: listeners finish what they serve -> member -> disk. What breaks for good in between settles `fatal`, and nothing is
+// acknowledged any more.
 
 import type { Server as HttpServer } from "node:http";
 import { type RpcOptions, rpcMethods } from "../api/v3rpc/index.ts";
-import { EtcdMetrics, type Logger, silentLogger } from "../base/index.ts";
+import { EtcdMetrics, type Logger, SERVER_VERSION, silentLogger } from "../base/index.ts";
 import { idText } from "../core/membership/index.ts";
-import { RpcListener } from "../net/index.ts";
+import { HeldPort, RpcListener } from "../net/index.ts";
 import { type Member, publishAttributes, publishClusterVersion } from "../server/index.ts";
-import { defaultConfig, type EtcdConfig } from "./config.ts";
-import { createHttpServer } from "./http.ts";
+import { defaultConfig, type Endpoint, type EtcdConfig } from "./config.ts";
+import { createHttpServer, listenForMetrics } from "./http.ts";
 import { bindMemberMetrics } from "./metrics.ts";
 import { nodeClock } from "./node-clock.ts";
 import { openMember } from "./open-member.ts";
@@ -45,6 +46,7 @@ export class Etcd {
   readonly #member: Member;
   readonly #listeners: readonly RpcListener[];
   readonly #http: HttpServer;
+  readonly #metricsServers: readonly HttpServer[];
   #stopping: Promise<void> | undefined;
 
   private constructor(parts: {
@@ -54,6 +56,7 @@ export class Etcd {
     member: Member;
     listeners: readonly RpcListener[];
     http: HttpServer;
+    metricsServers: readonly HttpServer[];
   }) {
     this.fatal = parts.fatal;
     this.clientUrls = parts.clientUrls;
@@ -61,6 +64,7 @@ export class Etcd {
     this.#member = parts.member;
     this.#listeners = parts.listeners;
     this.#http = parts.http;
+    this.#metricsServers = parts.metricsServers;
   }
 
   /** `host:port` of the client listeners, as clients take them. */
@@ -86,49 +90,52 @@ export class Etcd {
       broke = resolve;
     });
     const metrics = new EtcdMetrics(config.metrics === "extensive");
-    const member = await openMember(config, {
-      memory,
-      logger,
-      clock: nodeClock,
-      metrics,
-      onFatal: broke,
-    });
-    bindMemberMetrics(metrics, member);
-    const listeners: RpcListener[] = [];
-    const http = createHttpServer({ config, member, metrics, listeners, logger });
+    const clock = nodeClock;
+    const ports = await bindAll(config.listenClientUrls);
+    let member: Member | undefined;
     try {
+      member = await openMember(config, { memory, logger, clock, metrics, onFatal: broke });
+      bindMemberMetrics(metrics, member);
       await untilReady(member, config, fatal);
-      const methods = rpcMethods(member, rpcOptions(config));
-      const clientUrls: string[] = [];
-      for (const endpoint of config.listenClientUrls) {
-        const listener = new RpcListener({
-          methods,
-          clock: nodeClock,
-          http,
-          limits: {
-            streamsMax: config.maxConcurrentStreams,
-            messageBytesMax: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
-            keepaliveMinTimeMs: config.grpcKeepaliveMinTimeMs,
-            keepaliveIntervalMs: config.grpcKeepaliveIntervalMs,
-            keepaliveTimeoutMs: config.grpcKeepaliveTimeoutMs,
-          },
-          counters: (method) => metrics.rpc.method(method.path, method.kind),
-          onLog: (message, fields) => logger.debug(message, fields),
-        });
-        listeners.push(listener);
-        const { port } = await listener.listen(endpoint.host, endpoint.port);
-        clientUrls.push(`${endpoint.scheme}://${endpoint.host}:${port}`);
-        logger.info("serving client traffic insecurely; this is strongly discouraged!", {
-          traffic: "grpc+http",
-          address: `${endpoint.host}:${port}`,
-        });
-      }
-      return new Etcd({ fatal, clientUrls, metrics, member, listeners, http });
     } catch (error) {
-      await Promise.all(listeners.map((listener) => listener.closeGracefully(0)));
-      await member.stop();
+      for (const port of ports) port.close();
+      await member?.stop();
       throw error;
     }
+    const listeners: RpcListener[] = [];
+    const httpParts = { config, member, metrics, listeners, logger };
+    const http = createHttpServer(httpParts);
+    const metricsServers = await listenForMetrics(httpParts).catch(async (error: unknown) => {
+      for (const port of ports) port.close();
+      await member?.stop();
+      throw error;
+    });
+    const methods = rpcMethods(member, rpcOptions(config));
+    const clientUrls = ports.map((port, i) => {
+      const listener = new RpcListener({
+        methods,
+        clock,
+        http,
+        limits: {
+          streamsMax: config.maxConcurrentStreams,
+          messageBytesMax: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
+          keepaliveMinTimeMs: config.grpcKeepaliveMinTimeMs,
+          keepaliveIntervalMs: config.grpcKeepaliveIntervalMs,
+          keepaliveTimeoutMs: config.grpcKeepaliveTimeoutMs,
+        },
+        counters: (method) => metrics.rpc.method(method.path, method.kind),
+        onLog: (message, fields) => logger.debug(message, fields),
+      });
+      listeners.push(listener);
+      listener.adopt(port);
+      const address = `${hostText(config.listenClientUrls[i] as Endpoint)}:${port.port}`;
+      logger.info("serving client traffic insecurely; this is strongly discouraged!", {
+        traffic: "grpc+http",
+        address,
+      });
+      return `http://${address}`;
+    });
+    return new Etcd({ fatal, clientUrls, metrics, member, listeners, http, metricsServers });
   }
 
   /** Stops serving, ends the member and closes its storage. A second call waits for the first. */
@@ -138,7 +145,10 @@ export class Etcd {
   }
 
   async #stop(): Promise<void> {
-    this.#http.closeAllConnections();
+    for (const server of [this.#http, ...this.#metricsServers]) {
+      server.close();
+      server.closeAllConnections();
+    }
     const closing = Promise.all(
       this.#listeners.map((listener) => listener.closeGracefully(STOP_GRACE_MS)),
     );
@@ -150,10 +160,31 @@ export class Etcd {
   }
 }
 
+/** Takes every port, or none. */
+async function bindAll(endpoints: readonly Endpoint[]): Promise<HeldPort[]> {
+  const ports: HeldPort[] = [];
+  try {
+    for (const endpoint of endpoints) {
+      const { scheme, host, port, url } = endpoint;
+      if (scheme !== "http") throw new Error(`${url}: etcd-ts cannot listen on ${scheme} yet`);
+      ports.push(await HeldPort.bind({ host, port }));
+    }
+    return ports;
+  } catch (error) {
+    for (const port of ports) port.close();
+    throw error;
+  }
+}
+
+function hostText({ host }: Endpoint): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
 function rpcOptions(config: EtcdConfig): RpcOptions {
   return {
-    version: "3.7.1",
+    version: SERVER_VERSION,
     maxTxnOps: config.maxTxnOps,
+    electionTimeoutMs: config.electionTimeoutMs,
     fragmentBytesMax: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
     progressNotifyMs: config.watchProgressNotifyIntervalMs,
     random: Math.random,

@@ -1,7 +1,15 @@
-// The HTTP/1 server behind the client listeners: it never listens itself, connections are handed to it.
+// The HTTP/1 side of a member: the server behind the client listeners, and those of the metrics URLs.
 
+import { once } from "node:events";
 import { createServer, type Server } from "node:http";
-import { clientHandler, type HealthSource, READ_HEADER_TIMEOUT_MS } from "../api/http/index.ts";
+import {
+  clientHandler,
+  type HealthSource,
+  type HttpHandler,
+  type HttpOptions,
+  metricsHandler,
+  READ_HEADER_TIMEOUT_MS,
+} from "../api/http/index.ts";
 import type { EtcdMetrics, Logger } from "../base/index.ts";
 import type { RpcListener } from "../net/index.ts";
 import { createRangeRequest } from "../proto/index.ts";
@@ -18,10 +26,39 @@ interface HttpParts {
   readonly logger: Logger;
 }
 
-/** The server for `/health`, `/livez`, `/readyz`, `/version` and `/metrics`. */
+/** The server behind the client listeners: `/health`, `/livez`, `/readyz`, `/version` and `/metrics`. It never listens itself. */
 export function createHttpServer(parts: HttpParts): Server {
-  const { config, member, metrics, listeners, logger } = parts;
-  const handler = clientHandler({
+  return serverOf(parts, clientHandler(optionsOf(parts)));
+}
+
+/** Serves metrics and health on each of `--listen-metrics-urls`; rejects, with none left open, if one cannot be had. */
+export async function listenForMetrics(parts: HttpParts): Promise<Server[]> {
+  const handler = metricsHandler(optionsOf(parts));
+  const servers: Server[] = [];
+  try {
+    for (const { host, port } of parts.config.listenMetricsUrls) {
+      const server = serverOf(parts, handler);
+      server.listen(port, host);
+      await once(server, "listening");
+      servers.push(server);
+    }
+    return servers;
+  } catch (error) {
+    for (const server of servers) server.close();
+    throw error;
+  }
+}
+
+function serverOf(parts: HttpParts, handler: HttpHandler): Server {
+  const { member, metrics, listeners } = parts;
+  return createServer({ headersTimeout: READ_HEADER_TIMEOUT_MS }, (req, res) => {
+    refreshMetrics(metrics, member, listeners);
+    handler(req, res);
+  });
+}
+
+function optionsOf({ config, member, metrics, logger }: HttpParts): HttpOptions {
+  return {
     health: healthOf(member),
     versions: {
       clusterVersion: () => member.cluster.version,
@@ -31,12 +68,7 @@ export function createHttpServer(parts: HttpParts): Server {
     log: logger,
     cors: config.cors,
     hostWhitelist: config.hostWhitelist,
-  });
-  const options = { headersTimeout: READ_HEADER_TIMEOUT_MS };
-  return createServer(options, (req, res) => {
-    refreshMetrics(metrics, member, listeners);
-    handler(req, res);
-  });
+  };
 }
 
 function healthOf(member: Member): HealthSource {

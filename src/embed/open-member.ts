@@ -132,6 +132,8 @@ function settingsOf(config: EtcdConfig, identity: Identity): MemberSettings {
     electionTicks: Math.floor(config.electionTimeoutMs / config.heartbeatIntervalMs),
     snapshotCount: config.snapshotCount || SNAPSHOT_COUNT,
     catchupEntries: config.snapshotCatchupEntries || CATCHUP_ENTRIES,
+    snapFilesMax: config.maxSnapshots,
+    slowApplyMs: config.warningApplyDurationMs,
     quotaBytes: config.quotaBackendBytes,
     requestBytesMax: config.maxRequestBytes,
     compaction: {

@@ -4,7 +4,7 @@
 // durable and applied) or by `reads` (everything acknowledged before is applied).
 // Source: etcd server/etcdserver/server.go, taken apart.
 
-import { assert, type EtcdMetrics, type Logger } from "../base/index.ts";
+import { assert, type EtcdMetrics, formatDuration, type Logger } from "../base/index.ts";
 import type { Lessor } from "../core/lease/index.ts";
 import { idText, type RaftCluster } from "../core/membership/index.ts";
 import { type KvHash, MemberHeader, type MvccStore } from "../core/mvcc/index.ts";
@@ -65,10 +65,14 @@ export interface MemberSettings {
   readonly electionTicks: number;
   readonly snapshotCount: number;
   readonly catchupEntries: number;
+  /** Raft snapshot files to keep; 0 keeps all. */
+  readonly snapFilesMax: number;
   /** As configured: 0 for the default, negative for none. */
   readonly quotaBytes: number;
   /** Largest encoded InternalRaftRequest. */
   readonly requestBytesMax: number;
+  /** An apply pass longer than this is logged, in milliseconds. */
+  readonly slowApplyMs: number;
   readonly compaction: CompactorOptions;
 }
 
@@ -214,6 +218,7 @@ export class Member {
         clock,
         snapshotCount: settings.snapshotCount,
         catchupEntries: settings.catchupEntries,
+        snapFilesMax: settings.snapFilesMax,
         onFatal: (error) => this.fail(error),
       },
       storage.found?.snapshot.index ?? 0,
@@ -468,11 +473,23 @@ export class Member {
   }
 
   #apply(entries: readonly Entry[]): void {
+    const startedMs = this.clock.nowMs();
     this.#applier.apply(entries);
+    const tookMs = this.clock.nowMs() - startedMs;
+    if (tookMs > this.#settings.slowApplyMs) this.#reportSlowApply(tookMs, entries.length);
     this.header.raftTerm = this.#applier.term;
     this.reads.onApplied(this.#applier.index);
     this.watches.flush();
     this.#snapshotter.onApplied(this.#applier.index, this.#applier.confState);
+  }
+
+  #reportSlowApply(tookMs: number, entryCount: number): void {
+    this.#metrics.server.slowApply.inc();
+    this.#logger.warn("apply request took too long", {
+      took: formatDuration(tookMs),
+      "expected-duration": formatDuration(this.#settings.slowApplyMs),
+      "request-count": entryCount,
+    });
   }
 
   #canReadNow(): boolean {

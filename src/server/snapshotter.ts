@@ -12,8 +12,6 @@ import type { ReadyLoop } from "./ready.ts";
 
 /** Shortest time between two snapshots: at full speed the entry count alone would ask for twenty a second, each with its syncs. */
 const INTERVAL_MIN_MS = 1000;
-/** `.snap` files that are kept. */
-const SNAP_FILES_KEPT = 5;
 /** The log in memory is cut back each time it is this much longer than what is kept for followers. */
 const COMPACT_STEP_ENTRIES = 1024;
 
@@ -30,6 +28,8 @@ export interface SnapshotterParts {
   readonly snapshotCount: number;
   /** Entries kept in memory for slow followers. */
   readonly catchupEntries: number;
+  /** `.snap` files that are kept; 0 keeps all. */
+  readonly snapFilesMax: number;
   /** The process must end. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -72,7 +72,7 @@ export class Snapshotter {
   }
 
   async #take(index: number, confState: ConfState): Promise<void> {
-    const { backend, snap, log, ready, cluster, wal } = this.#parts;
+    const { backend, snap, log, ready, cluster, wal, snapFilesMax } = this.#parts;
     const term = log.term(index);
     if (term === undefined) return;
     const data = encodeV2Store(cluster.state());
@@ -85,6 +85,6 @@ export class Snapshotter {
     });
     this.#snapshotIndex = index;
     wal.releaseTo(index);
-    await snap.purge(SNAP_FILES_KEPT);
+    if (snapFilesMax > 0) await snap.purge(snapFilesMax);
   }
 }

@@ -4,8 +4,9 @@ import { dirname, join } from "node:path/posix";
 import type { FolderMap } from "./documents.ts";
 import type { Import, Source, Violation } from "./sources.ts";
 
-/** Files that are faces beside the index.ts of their folder. */
-const extraFaces = ["src/server/ports.ts"];
+/** Files that are faces beside the index.ts of their folder: the ports, and the configuration, which the program reads long before it
+ * needs (and loads) the member. */
+const extraFaces = ["src/server/ports.ts", "src/embed/config.ts"];
 
 interface Edge {
   readonly from: Source;
