@@ -16,11 +16,14 @@ export const ROW_CHECKSUM_BYTES = 4;
 const ROW_FORMAT = 1;
 
 /** Room for a few rows: a batch of one put is the smallest, and a hundred of them may wait for one write of the store. */
-const ARENA_BYTES_MIN = 4 * 1024;
-/** A larger arena is not kept for the next batch. */
+/** An arena holds the rows of several small batches; a batch that does not fit gets a larger one of its own. */
+const ARENA_BYTES = 256 * 1024;
+/** A batch does not begin in an arena with less room than this. */
+const ARENA_ROOM_MIN = 8 * 1024;
+/** A larger arena is not kept when its batches are written. */
 const ARENA_BYTES_KEPT_MAX = 4 * 1024 * 1024;
-/** Bytes of all arenas kept: what a burst needs again, so that steady load allocates none. */
-const POOL_BYTES_MAX = 16 * 1024 * 1024;
+/** Free arenas kept. */
+const ARENAS_KEPT_MAX = 8;
 
 const DELETED = -1;
 
@@ -51,10 +54,22 @@ export function openValue(key: Uint8Array, stored: Uint8Array): Uint8Array | und
   return crc === found ? new Uint8Array(stored.buffer, stored.byteOffset, end) : undefined;
 }
 
+/** Memory of consecutive batches, taken one behind the other. */
+interface Arena {
+  readonly buf: Buffer;
+  usedBytes: number;
+  /** Sealed batches in it that are not yet recycled. */
+  batches: number;
+  /** A batch is being filled at its end. */
+  open: boolean;
+}
+
 /** A batch; the backend that made it reads it through `forEach` and `find`, then `recycle`s it. */
 export class RowBatch implements BackendBatch {
-  buffer: Buffer;
   readonly #pool: ArenaPool;
+  #arena: Arena;
+  /** Where the batch begins in its arena; all other offsets count from here. */
+  #base: number;
   #end = 0;
   /** Per row: start of the stored key, end of it, end of the value or DELETED. */
   readonly #rows: number[] = [];
@@ -63,7 +78,12 @@ export class RowBatch implements BackendBatch {
 
   constructor(pool: ArenaPool) {
     this.#pool = pool;
-    this.buffer = pool.take();
+    this.#arena = pool.open(ARENA_ROOM_MIN);
+    this.#base = this.#arena.usedBytes;
+  }
+
+  get buffer(): Buffer {
+    return this.#arena.buf;
   }
 
   get sizeBytes(): number {
@@ -76,14 +96,14 @@ export class RowBatch implements BackendBatch {
 
   put(bucket: Bucket, key: Uint8Array, value: Uint8Array): void {
     const at = this.reserve(bucket, key, value.length);
-    this.buffer.set(value, at);
+    this.#arena.buf.set(value, at);
   }
 
   reserve(bucket: Bucket, key: Uint8Array, valueBytes: number): number {
     const keyEnd = this.#key(bucket, key, valueBytes + ROW_CHECKSUM_BYTES);
     this.#rows.push(this.#end, keyEnd, keyEnd + valueBytes);
     this.#end = keyEnd + valueBytes + ROW_CHECKSUM_BYTES;
-    return keyEnd;
+    return this.#base + keyEnd;
   }
 
   delete(bucket: Bucket, key: Uint8Array): void {
@@ -96,16 +116,18 @@ export class RowBatch implements BackendBatch {
   seal(): void {
     assert(!this.#sealed, "a batch is committed once");
     this.#sealed = true;
+    this.#pool.close(this.#arena, this.#base + this.#end);
     const rows = this.#rows;
-    const { buffer } = this;
+    const { buf } = this.#arena;
     for (let i = 0; i < rows.length; i += 3) {
-      const end = rows[i + 2] as number;
-      if (end === DELETED) continue;
-      const crc = crc32c(buffer, rows[i], end, ROW_FORMAT);
-      buffer[end] = crc;
-      buffer[end + 1] = crc >>> 8;
-      buffer[end + 2] = crc >>> 16;
-      buffer[end + 3] = crc >>> 24;
+      const valueEnd = rows[i + 2] as number;
+      if (valueEnd === DELETED) continue;
+      const end = this.#base + valueEnd;
+      const crc = crc32c(buf, this.#base + (rows[i] as number), end, ROW_FORMAT);
+      buf[end] = crc;
+      buf[end + 1] = crc >>> 8;
+      buf[end + 2] = crc >>> 16;
+      buf[end + 3] = crc >>> 24;
     }
   }
 
@@ -115,14 +137,15 @@ export class RowBatch implements BackendBatch {
    */
   forEach(row: (key: Uint8Array, value: Uint8Array | undefined) => void): void {
     const rows = this.#rows;
-    const { buffer, byteOffset } = this.buffer;
+    const { buffer, byteOffset } = this.#arena.buf;
+    const base = byteOffset + this.#base;
     for (let i = 0; i < rows.length; i += 3) {
       const start = rows[i] as number;
       const keyEnd = rows[i + 1] as number;
       const end = rows[i + 2] as number;
-      const key = new Uint8Array(buffer, byteOffset + start, keyEnd - start);
+      const key = new Uint8Array(buffer, base + start, keyEnd - start);
       if (end === DELETED) row(key, undefined);
-      else row(key, new Uint8Array(buffer, byteOffset + keyEnd, end + ROW_CHECKSUM_BYTES - keyEnd));
+      else row(key, new Uint8Array(buffer, base + keyEnd, end + ROW_CHECKSUM_BYTES - keyEnd));
     }
   }
 
@@ -131,15 +154,14 @@ export class RowBatch implements BackendBatch {
     const i = this.#lookup().get(key.toString("latin1"));
     if (i === undefined) return undefined;
     const end = this.#rows[i + 2] as number;
-    return end === DELETED
-      ? "deleted"
-      : Buffer.from(this.buffer.subarray(this.#rows[i + 1] as number, end));
+    if (end === DELETED) return "deleted";
+    const start = this.#base + (this.#rows[i + 1] as number);
+    return Buffer.from(this.#arena.buf.subarray(start, this.#base + end));
   }
 
-  /** Gives the arena back; the batch is empty for good. */
+  /** Gives the memory back; the batch is empty for good. */
   recycle(): void {
-    this.#pool.give(this.buffer);
-    this.buffer = EMPTY;
+    this.#pool.release(this.#arena);
     this.#rows.length = 0;
     this.#end = 0;
     this.#index = undefined;
@@ -151,7 +173,9 @@ export class RowBatch implements BackendBatch {
     const index = new Map<string, number>();
     const rows = this.#rows;
     for (let i = 0; i < rows.length; i += 3) {
-      index.set(this.buffer.toString("latin1", rows[i], rows[i + 1]), i);
+      const start = this.#base + (rows[i] as number);
+      const end = this.#base + (rows[i + 1] as number);
+      index.set(this.#arena.buf.toString("latin1", start, end), i);
     }
     this.#index = index;
     return index;
@@ -160,36 +184,73 @@ export class RowBatch implements BackendBatch {
   #key(bucket: Bucket, key: Uint8Array, bytesBehind: number): number {
     assert(!this.#sealed, "a committed batch takes no rows");
     const keyEnd = this.#end + 1 + key.length;
-    if (keyEnd + bytesBehind > this.buffer.length) this.#grow(keyEnd + bytesBehind);
-    this.buffer[this.#end] = bucket;
-    this.buffer.set(key, this.#end + 1);
+    if (this.#base + keyEnd + bytesBehind > this.#arena.buf.length)
+      this.#move(keyEnd + bytesBehind);
+    const { buf } = this.#arena;
+    const at = this.#base + this.#end;
+    buf[at] = bucket;
+    buf.set(key, at + 1);
     return keyEnd;
   }
 
-  #grow(bytes: number): void {
-    const next = Buffer.allocUnsafeSlow(Math.max(bytes, this.buffer.length * 2));
-    this.buffer.copy(next, 0, 0, this.#end);
-    this.buffer = next;
+  /** Goes on in an arena with room for `bytes` and as much again. */
+  #move(bytes: number): void {
+    const before = this.#arena;
+    const next = this.#pool.open(bytes * 2);
+    before.buf.copy(next.buf, next.usedBytes, this.#base, this.#base + this.#end);
+    this.#pool.abandon(before);
+    this.#arena = next;
+    this.#base = next.usedBytes;
   }
 }
 
-const EMPTY: Buffer = Buffer.alloc(0);
-
-/** Arenas between batches. */
+/** Arenas of the batches of one backend. */
 export class ArenaPool {
-  readonly #free: Buffer[] = [];
-  #bytes = 0;
+  #current: Arena | undefined;
+  readonly #free: Arena[] = [];
 
-  take(): Buffer {
-    const arena = this.#free.pop();
-    if (arena === undefined) return Buffer.allocUnsafeSlow(ARENA_BYTES_MIN);
-    this.#bytes -= arena.length;
+  /** An arena with at least `roomBytes` free at its end, for one batch to fill. */
+  open(roomBytes: number): Arena {
+    const current = this.#current;
+    const fits =
+      current !== undefined && !current.open && current.buf.length - current.usedBytes >= roomBytes;
+    const arena = fits ? current : this.#fresh(roomBytes);
+    arena.open = true;
+    this.#current = arena;
     return arena;
   }
 
-  give(arena: Buffer): void {
-    if (arena.length > ARENA_BYTES_KEPT_MAX || this.#bytes + arena.length > POOL_BYTES_MAX) return;
-    this.#free.push(arena);
-    this.#bytes += arena.length;
+  /** The batch being filled is sealed and ends at `usedBytes`. */
+  close(arena: Arena, usedBytes: number): void {
+    arena.open = false;
+    arena.usedBytes = usedBytes;
+    arena.batches += 1;
+  }
+
+  /** The batch being filled went elsewhere. */
+  abandon(arena: Arena): void {
+    arena.open = false;
+    this.#reuse(arena);
+  }
+
+  /** A sealed batch is written. */
+  release(arena: Arena): void {
+    arena.batches -= 1;
+    this.#reuse(arena);
+  }
+
+  #fresh(roomBytes: number): Arena {
+    const free = roomBytes <= ARENA_BYTES ? this.#free.pop() : undefined;
+    if (free !== undefined) return free;
+    const buf = Buffer.allocUnsafeSlow(Math.max(ARENA_BYTES, roomBytes));
+    return { buf, usedBytes: 0, batches: 0, open: false };
+  }
+
+  #reuse(arena: Arena): void {
+    if (arena.batches > 0 || arena.open) return;
+    arena.usedBytes = 0;
+    if (arena === this.#current) return;
+    const isKept = arena.buf.length <= ARENA_BYTES_KEPT_MAX;
+    if (isKept && this.#free.length < ARENAS_KEPT_MAX) this.#free.push(arena);
   }
 }

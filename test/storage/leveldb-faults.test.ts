@@ -200,6 +200,7 @@ test("LevelDB store: a row damaged while it is open stops the backend instead of
   assert.throws(() => backend.get(Bucket.key, key(599)), DamagedFile);
   await assert.rejects(all(backend), DamagedFile);
   assert.equal(fatal.length, 1);
+  await backend.close();
   await place.dispose();
 });
 

@@ -17,14 +17,14 @@ import type {
 } from "../../server/ports.ts";
 import { encodeMarker, type Marker, markerKey, OWN_BUCKET } from "../applied-marker.ts";
 import { DamagedFile, type Files, joinPath } from "../files.ts";
-import { ArenaPool, openValue, RowBatch, storedKey } from "../rows.ts";
+import { ArenaPool, openKey, openValue, RowBatch, storedKey } from "../rows.ts";
 import { findDamage } from "./check.ts";
 import type { LevelEngine, NativeBatch } from "./engine.ts";
 
-/** How long the first row of a write waits for others to join. */
-const WRITE_DELAY_MS = 20;
+/** How long the first row of a write waits for others to join: etcd's batch interval. Each write's sync holds up the WAL's. */
+const WRITE_DELAY_MS = 100;
 /** A write of this size waits no longer. */
-const WRITE_BYTES_EAGER = 1024 * 1024;
+const WRITE_BYTES_EAGER = 2 * 1024 * 1024;
 /** Rows joined to one write at most: what LevelDB's writer is busy with at a time. */
 const WRITE_BYTES_MAX = 8 * 1024 * 1024;
 /** Age at which the size on disk is measured again when somebody asks. */
@@ -66,7 +66,11 @@ export class LevelBackend implements Backend {
   #syncedIndex: number;
   #waiters: Waiter[] = [];
   #timerArmed = false;
+  /** Nothing is written any more: a failure, or the end. */
   #stopped = false;
+  #closed = false;
+  /** Ends a close that waits for a sync. */
+  #onFailure: (() => void) | undefined;
   #sizeBytes = 0;
   #sizeAtMs = Number.NEGATIVE_INFINITY;
   #measuring = false;
@@ -112,7 +116,7 @@ export class LevelBackend implements Backend {
   }
 
   get sizeBytes(): number {
-    if (!this.#measuring && !this.#stopped) {
+    if (!this.#measuring && !this.#closed) {
       if (this.#options.clock.nowMs() - this.#sizeAtMs > SIZE_AGE_MS) void this.measure();
     }
     return this.#sizeBytes;
@@ -153,15 +157,21 @@ export class LevelBackend implements Backend {
       for (const [key, stored] of rows) {
         const value = openValue(key, stored);
         if (value === undefined) await this.#refuseRow(key);
-        else opened.push({ key: key.subarray(1), value });
+        else opened.push({ key: openKey(key), value });
       }
       yield opened;
     }
   }
 
   async close(): Promise<void> {
-    if (this.#stopped) return;
-    await this.sync();
+    if (this.#closed) return;
+    this.#closed = true;
+    if (!this.#stopped) {
+      const failed = new Promise<void>((resolve) => {
+        this.#onFailure = resolve;
+      });
+      await Promise.race([this.sync(), failed]);
+    }
     this.#stopped = true;
     await this.#engine.close();
   }
@@ -269,6 +279,7 @@ export class LevelBackend implements Backend {
   #fail(error: unknown): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#onFailure?.();
     this.#options.onFatal(error instanceof Error ? error : new Error(String(error)));
   }
 }

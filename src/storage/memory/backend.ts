@@ -194,7 +194,7 @@ export class MemoryBackend implements Backend {
     const rows: [string, Buffer | undefined][] = [];
     batch.forEach((key, value) => {
       const owned = value === undefined ? undefined : Buffer.from(value);
-      const name = key.toString("latin1");
+      const name = Buffer.from(key).toString("latin1");
       rows.push([name, owned]);
       this.#place(name, owned);
     });
