@@ -1,29 +1,15 @@
-// Opens the storage of a member and builds the member from it: a new one, or what an earlier life left behind.
-// Order: storage (locked) -> identity -> membership, leases, alarms -> rows, which bind keys to leases -> Raft.
+// Opens the storage of a member, on disk or in memory, and builds the member of a configuration from it.
+// Order: storage (locked) -> identity -> state and Raft (server/build-member.ts).
 
 import { randomInt } from "node:crypto";
 import type { EtcdMetrics, Logger } from "../base/index.ts";
-import { Lessor, minLeaseTtlS } from "../core/lease/index.ts";
-import { idText, RaftCluster } from "../core/membership/index.ts";
-import { type MvccStore, readRevision, revisionBytes, StoreBuilder } from "../core/mvcc/index.ts";
-import type { RaftLogger } from "../core/raft/index.ts";
 import {
-  Alarms,
-  BootstrapError,
-  bootstrapNode,
+  buildMember,
   type Clock,
-  Member,
+  type Member,
   type MemberSettings,
   type MemberStorage,
-  type NodeOptions,
-  requestTimeoutMs,
-  restartNode,
-  restoreAlarms,
-  restoreLeases,
-  restoreMembership,
-  storedCompactions,
 } from "../server/index.ts";
-import { Bucket } from "../server/ports.ts";
 import { openMemoryStorage, openStorage } from "../storage/index.ts";
 import type { EtcdConfig } from "./config.ts";
 import { decodeIdentity, encodeIdentity, type Identity, newIdentity, selfOf } from "./identity.ts";
@@ -65,7 +51,7 @@ export async function openMember(config: EtcdConfig, options: OpenOptions): Prom
         ...(config.walDir === "" ? {} : { walDirectory: config.walDir }),
       });
   try {
-    member = await buildMember(config, storage, identity, options);
+    member = await build(config, storage, identity, options);
     return member;
   } catch (error) {
     await storage.close();
@@ -73,54 +59,24 @@ export async function openMember(config: EtcdConfig, options: OpenOptions): Prom
   }
 }
 
-async function buildMember(
+function build(
   config: EtcdConfig,
   storage: MemberStorage,
   fresh: Identity,
   options: OpenOptions,
 ): Promise<Member> {
-  const { backend, found } = storage;
-  const { clock, logger } = options;
+  const { found } = storage;
   const identity = found === undefined ? fresh : decodeIdentity(found.metadata);
-  const settings = settingsOf(config, identity);
-  const cluster = new RaftCluster(
-    identity.clusterId,
-    config.maxLearners,
-    await restoreMembership(backend),
-  );
-  const lessor = new Lessor({
-    minTtlS: minLeaseTtlS(settings.electionTicks, settings.tickMs),
-    expiredRetryMs: requestTimeoutMs(settings),
-    checkpoints: config.featureGates.get("LeaseCheckpoint") === true,
-  });
-  await restoreLeases(backend, lessor);
-  const alarms = new Alarms();
-  await restoreAlarms(backend, alarms);
-  const store = await restoreStore(storage, lessor);
-  const node: NodeOptions = {
-    id: identity.memberId,
-    electionTicks: settings.electionTicks,
+  return buildMember({
+    ...options,
+    settings: settingsOf(config, identity),
+    self: selfOf(config, identity),
     preVote: config.preVote,
-    randomElectionTicks: (ticks) => ticks + randomInt(ticks),
-    logger: raftLogger(logger.named("raft")),
-  };
-  const raft =
-    found === undefined
-      ? bootstrapNode(node, selfOf(config, identity))
-      : restartNode(node, found, backend.opened, backend.opened.confState ?? cluster.confState());
-  logger.info("starting local member", {
-    "local-member-id": idText(identity.memberId),
-    "cluster-id": idText(identity.clusterId),
-  });
-  return new Member({
-    settings,
-    raft,
-    state: { store, lessor, cluster, alarms },
+    learnersMax: config.maxLearners,
+    leaseCheckpoints: config.featureGates.get("LeaseCheckpoint") === true,
+    valueBytesMax: VALUE_BYTES_MAX,
     storage,
-    clock,
-    logger,
-    metrics: options.metrics,
-    onFatal: options.onFatal,
+    randomElectionTicks: (ticks) => ticks + randomInt(ticks),
   });
 }
 
@@ -140,41 +96,5 @@ function settingsOf(config: EtcdConfig, identity: Identity): MemberSettings {
       sliceRows: config.compactionBatchLimit || COMPACTION_SLICE_ROWS,
       pauseMs: config.compactionSleepIntervalMs || COMPACTION_PAUSE_MS,
     },
-  };
-}
-
-/** The store, from all rows of the backend. */
-async function restoreStore(storage: MemberStorage, lessor: Lessor): Promise<MvccStore> {
-  const { backend } = storage;
-  const builder = new StoreBuilder({
-    leases: lessor,
-    valueBytesMax: VALUE_BYTES_MAX,
-    loadValue: (main, sub) => {
-      const row = backend.get(Bucket.key, revisionBytes(main, sub));
-      if (row === undefined)
-        throw new BootstrapError(`the backend has lost revision ${main}_${sub}`);
-      return row;
-    },
-  });
-  for await (const rows of backend.scan(Bucket.key)) {
-    for (const { key, value } of rows) {
-      const revision = readRevision(key);
-      if (
-        revision === undefined ||
-        !builder.row(revision.main, revision.sub, revision.tombstone, value)
-      ) {
-        const hex = Buffer.from(key).toString("hex");
-        throw new BootstrapError(`the backend cannot be read: key row ${hex} is damaged`);
-      }
-    }
-  }
-  return builder.finish(storedCompactions(backend));
-}
-
-function raftLogger(logger: Logger): RaftLogger {
-  return {
-    info: (text) => logger.info(text),
-    warn: (text) => logger.warn(text),
-    error: (text) => logger.error(text),
   };
 }

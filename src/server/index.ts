@@ -6,13 +6,8 @@ export {
   QUOTA_BYTES_DEFAULT,
   txnCostBytes,
 } from "./apply/quota.ts";
-export {
-  BootstrapError,
-  bootstrapNode,
-  type NodeOptions,
-  type RaftParts,
-  restartNode,
-} from "./bootstrap.ts";
+export { BootstrapError } from "./bootstrap.ts";
+export { buildMember, type MemberPlan } from "./build-member.ts";
 export {
   Member,
   type MemberParts,
@@ -36,9 +31,3 @@ export { Arm, nobody, type Waiter } from "./proposal.ts";
 export { publishAttributes, publishClusterVersion } from "./publish.ts";
 export type { Reader } from "./read.ts";
 export type { MemberRefusal, Refusal } from "./refusal.ts";
-export {
-  restoreAlarms,
-  restoreLeases,
-  restoreMembership,
-  storedCompactions,
-} from "./restore.ts";

@@ -7,11 +7,11 @@ import {
   type MembershipRow,
   type MembershipState,
 } from "../core/membership/index.ts";
-import { readRevision } from "../core/mvcc/index.ts";
+import { type MvccStore, readRevision, revisionBytes, StoreBuilder } from "../core/mvcc/index.ts";
 import type { Alarms } from "./apply/alarms.ts";
 import { FINISHED_COMPACT_KEY, SCHEDULED_COMPACT_KEY } from "./apply/applier.ts";
 import { BootstrapError } from "./bootstrap.ts";
-import { type Backend, Bucket } from "./ports.ts";
+import { type Backend, Bucket, type MemberStorage } from "./ports.ts";
 
 async function rowsOf(backend: Backend, bucket: Bucket): Promise<MembershipRow[]> {
   const rows: MembershipRow[] = [];
@@ -50,8 +50,40 @@ export async function restoreAlarms(backend: Backend, alarms: Alarms): Promise<v
   }
 }
 
+/** The store, from all rows of the backend; binds keys to the leases in `lessor`. */
+export async function restoreStore(
+  storage: MemberStorage,
+  lessor: Lessor,
+  valueBytesMax: number,
+): Promise<MvccStore> {
+  const { backend } = storage;
+  const builder = new StoreBuilder({
+    leases: lessor,
+    valueBytesMax,
+    loadValue: (main, sub) => {
+      const row = backend.get(Bucket.key, revisionBytes(main, sub));
+      if (row === undefined)
+        throw new BootstrapError(`the backend has lost revision ${main}_${sub}`);
+      return row;
+    },
+  });
+  for await (const rows of backend.scan(Bucket.key)) {
+    for (const { key, value } of rows) {
+      const revision = readRevision(key);
+      if (
+        revision === undefined ||
+        !builder.row(revision.main, revision.sub, revision.tombstone, value)
+      ) {
+        const hex = Buffer.from(key).toString("hex");
+        throw new BootstrapError(`the backend cannot be read: key row ${hex} is damaged`);
+      }
+    }
+  }
+  return builder.finish(storedCompactions(backend));
+}
+
 /** Revisions of the last compaction that was ordered and of the last one that ended; -1 for none. */
-export function storedCompactions(backend: Backend): { scheduled: number; finished: number } {
+function storedCompactions(backend: Backend): { scheduled: number; finished: number } {
   return {
     scheduled: revisionAt(backend, SCHEDULED_COMPACT_KEY),
     finished: revisionAt(backend, FINISHED_COMPACT_KEY),
