@@ -19,6 +19,7 @@ const MARKER_KIND = 0x6d;
 const VERSION = 1;
 const FIXED_BYTES = 1 + 4 * 8;
 
+/** One batch: its number and where the store stands after it. */
 export interface Marker {
   /** Number of the batch, from 1. */
   readonly number: number;
@@ -39,6 +40,7 @@ export function markerKey(number: number): Buffer {
   return Buffer.from([MARKER_KIND, slot >>> 8, slot & 0xff]);
 }
 
+/** The value of a marker row. */
 export function encodeMarker(marker: Marker): Buffer {
   const { mark } = marker;
   const conf = mark.confState === undefined ? undefined : encodeConfState(mark.confState);

@@ -1,3 +1,5 @@
+// The face of storage: the data directory of a member, its twin in memory, and the checks of both stores.
+
 export { DamagedFile, FileError, type Files, type OpenFile, StorageRefusal } from "./files.ts";
 export { checkStore, type StoreCheck } from "./leveldb/index.ts";
 export { MemoryBackend, type MemoryBackendOptions, MemoryStore } from "./memory/backend.ts";

@@ -23,6 +23,7 @@ import { createWal, isSegmentName, readWal, resumeWal, type WalOptions } from ".
 
 const DIRECTORY_MODE = 0o700;
 
+/** What to open on disk, and who hears of what. */
 export interface StorageOptions {
   /** The WAL's metadata record (walpb.Metadata) of a new member; not used for an existing one. */
   readonly metadata: Uint8Array;

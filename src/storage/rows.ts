@@ -22,8 +22,8 @@ const ARENA_BYTES = 256 * 1024;
 const ARENA_ROOM_MIN = 8 * 1024;
 /** A larger arena is not kept when its batches are written. */
 const ARENA_BYTES_KEPT_MAX = 4 * 1024 * 1024;
-/** Free arenas kept. */
-const ARENAS_KEPT_MAX = 8;
+/** Bytes of all free arenas kept: what a burst needs again, so that steady load allocates none. */
+const POOL_BYTES_MAX = 16 * 1024 * 1024;
 
 const DELETED = -1;
 
@@ -208,6 +208,7 @@ export class RowBatch implements BackendBatch {
 export class ArenaPool {
   #current: Arena | undefined;
   readonly #free: Arena[] = [];
+  #freeBytes = 0;
 
   /** An arena with at least `roomBytes` free at its end, for one batch to fill. */
   open(roomBytes: number): Arena {
@@ -241,7 +242,10 @@ export class ArenaPool {
 
   #fresh(roomBytes: number): Arena {
     const free = roomBytes <= ARENA_BYTES ? this.#free.pop() : undefined;
-    if (free !== undefined) return free;
+    if (free !== undefined) {
+      this.#freeBytes -= free.buf.length;
+      return free;
+    }
     const buf = Buffer.allocUnsafeSlow(Math.max(ARENA_BYTES, roomBytes));
     return { buf, usedBytes: 0, batches: 0, open: false };
   }
@@ -250,7 +254,9 @@ export class ArenaPool {
     if (arena.batches > 0 || arena.open) return;
     arena.usedBytes = 0;
     if (arena === this.#current) return;
-    const isKept = arena.buf.length <= ARENA_BYTES_KEPT_MAX;
-    if (isKept && this.#free.length < ARENAS_KEPT_MAX) this.#free.push(arena);
+    const { length } = arena.buf;
+    if (length > ARENA_BYTES_KEPT_MAX || this.#freeBytes + length > POOL_BYTES_MAX) return;
+    this.#free.push(arena);
+    this.#freeBytes += length;
   }
 }

@@ -30,6 +30,7 @@ const WRITE_BYTES_MAX = 8 * 1024 * 1024;
 /** Age at which the size on disk is measured again when somebody asks. */
 const SIZE_AGE_MS = 2000;
 
+/** What the backend asks of the world. */
 export interface LevelBackendOptions {
   readonly files: Files;
   readonly clock: Pick<Clock, "after" | "nowMs">;
@@ -50,6 +51,7 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
+/** The port `Backend` over one LevelDB folder. */
 export class LevelBackend implements Backend {
   readonly opened: AppliedMark;
   readonly #engine: LevelEngine;

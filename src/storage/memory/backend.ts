@@ -83,6 +83,7 @@ export class MemoryStore {
   }
 }
 
+/** How a memory backend behaves. */
 export interface MemoryBackendOptions {
   readonly onFatal: OnFatal;
   readonly clock?: Pick<Clock, "after">;
@@ -144,6 +145,7 @@ function lowerBound(keys: readonly string[], from: string): number {
   return low;
 }
 
+/** The port `Backend` over a `MemoryStore`. */
 export class MemoryBackend implements Backend {
   readonly opened: AppliedMark;
   readonly #store: MemoryStore;

@@ -35,6 +35,7 @@ export interface DiskOperation {
 /** "short": part of a write is done, then ENOSPC. "eio" and "enospc": nothing is done; for a sync, nothing becomes durable. */
 export type DiskFault = "eio" | "enospc" | "short";
 
+/** How a simulated disk behaves. */
 export interface SimulatedDiskOptions {
   /** Decides what a crash keeps and how long calls take. */
   readonly prng: Prng;
@@ -85,6 +86,7 @@ function copySector(from: Buffer, to: Buffer, sector: number): void {
   if (start < from.length) from.copy(to, start, start, Math.min(end, from.length));
 }
 
+/** One disk over any number of lives of the program on it; see the head of this file. */
 export class SimulatedDisk {
   /** Asked before each operation; a fault it returns happens. */
   fault: (operation: DiskOperation) => DiskFault | undefined = () => undefined;

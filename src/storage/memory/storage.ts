@@ -15,6 +15,7 @@ import { type DiskOperation, SimulatedDisk } from "./disk.ts";
 /** Small, because memory is what the segments are made of. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 
+/** How a simulated machine behaves. */
 export interface MemoryMachineOptions {
   readonly prng: Prng;
   readonly clock?: Pick<Clock, "after">;
@@ -42,6 +43,7 @@ export class MemoryMachine {
   }
 }
 
+/** What to open in memory, and who hears of what. */
 export interface MemoryStorageOptions {
   /** The WAL's metadata record of a new member. */
   readonly metadata: Uint8Array;

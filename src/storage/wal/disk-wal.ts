@@ -16,6 +16,7 @@ import { type SegmentFile, SegmentPipeline } from "./segment-file.ts";
 /** How long a changed commit index may stay unwritten while no save takes it along. */
 const STATE_FLUSH_MS = 100;
 
+/** Where a log lies and how it is written. */
 export interface WalOptions {
   readonly files: Files;
   readonly directory: string;
@@ -38,6 +39,7 @@ interface PendingSave {
   readonly done: () => void;
 }
 
+/** A segment of the log and its size on disk. */
 export interface Segment {
   readonly name: SegmentName;
   sizeBytes: number;
@@ -59,6 +61,7 @@ export interface WalPosition {
   readonly snapshotSequence: number;
 }
 
+/** The port `Wal` over segment files. */
 export class DiskWal implements Wal {
   readonly #options: WalOptions;
   readonly #metadata: Uint8Array;

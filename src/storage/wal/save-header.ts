@@ -22,6 +22,7 @@ export const SECTOR_BYTES = 512;
 const MAGIC = 0x31577374;
 const MAGIC_BYTES: Buffer = Buffer.from("tsW1", "latin1");
 
+/** What a save says about itself. */
 export interface SaveHeader {
   readonly imageBytes: number;
   /** Number of the save in its segment, from 1. */

@@ -6,6 +6,7 @@ import { DamagedFile, type Files, joinPath } from "../files.ts";
 /** Size at which a segment is full: etcd's, 64 * 10^6. */
 export const SEGMENT_BYTES = 64_000_000;
 
+/** A segment by its name. */
 export interface SegmentName {
   readonly path: string;
   readonly name: string;
@@ -21,11 +22,13 @@ function hex16(value: number): string {
   return value.toString(16).padStart(16, "0");
 }
 
+/** The name of segment `sequence`, whose entries begin at `firstIndex`. */
 export function segmentName(directory: string, sequence: number, firstIndex: number): SegmentName {
   const name = `${hex16(sequence)}-${hex16(firstIndex)}.wal`;
   return { path: joinPath(directory, name), name, sequence, firstIndex };
 }
 
+/** True for the name of a segment file. */
 export function isSegmentName(name: string): boolean {
   return NAME.test(name);
 }

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createEntry } from "../../src/proto/index.ts";
-import { createWal, readWal } from "../../src/storage/wal/index.ts";
-import { RecordImage, readRecord } from "../../src/storage/wal/record.ts";
-import { options, walSuite } from "../suites/wal-suite.ts";
-import { realPlace, simulatedPlace } from "./support/disks.ts";
+import { createEntry } from "../../../src/proto/index.ts";
+import { createWal, readWal } from "../../../src/storage/wal/index.ts";
+import { RecordImage, readRecord } from "../../../src/storage/wal/record.ts";
+import { options, walSuite } from "../../suites/wal-suite.ts";
+import { realPlace, simulatedPlace } from "../support/disks.ts";
 
 walSuite("WAL on the real disk", realPlace);
 walSuite("WAL on the simulated disk", simulatedPlace);

@@ -5,14 +5,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { Prng } from "../../src/base/index.ts";
-import type { Entry } from "../../src/proto/index.ts";
-import type { WalContents } from "../../src/server/ports.ts";
-import { DamagedFile, FileError } from "../../src/storage/files.ts";
-import type { DiskFault, DiskOperation, SimulatedDisk } from "../../src/storage/memory/disk.ts";
-import { createWal, type DiskWal, readWal, resumeWal } from "../../src/storage/wal/index.ts";
-import { entry, METADATA, options, reopened, state } from "../suites/wal-suite.ts";
-import { simulatedPlace } from "./support/disks.ts";
+import { Prng } from "../../../src/base/index.ts";
+import type { Entry } from "../../../src/proto/index.ts";
+import type { WalContents } from "../../../src/server/ports.ts";
+import { DamagedFile, FileError } from "../../../src/storage/files.ts";
+import type { DiskFault, DiskOperation, SimulatedDisk } from "../../../src/storage/memory/disk.ts";
+import { createWal, type DiskWal, readWal, resumeWal } from "../../../src/storage/wal/index.ts";
+import { entry, METADATA, options, reopened, state } from "../../suites/wal-suite.ts";
+import { simulatedPlace } from "../support/disks.ts";
 
 const SEGMENT = { segmentBytes: 4096 };
 

@@ -4,11 +4,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { Prng } from "../../src/base/index.ts";
-import { createEntry, createHardState } from "../../src/proto/index.ts";
-import { Bucket, type MemberStorage } from "../../src/server/ports.ts";
-import { DamagedFile, MemoryMachine, openMemoryStorage } from "../../src/storage/index.ts";
-import { all } from "../suites/backend-suite.ts";
+import { Prng } from "../../../src/base/index.ts";
+import { createEntry, createHardState } from "../../../src/proto/index.ts";
+import { Bucket, type MemberStorage } from "../../../src/server/ports.ts";
+import { DamagedFile, MemoryMachine, openMemoryStorage } from "../../../src/storage/index.ts";
+import { all } from "../../suites/backend-suite.ts";
 
 const METADATA = Buffer.from("0801", "hex");
 

@@ -1,10 +1,10 @@
 // The backend over LevelDB and in memory.
 
-import { Prng } from "../../src/base/index.ts";
-import { createLevelBackend, openLevelBackend } from "../../src/storage/leveldb/index.ts";
-import { MemoryBackend, MemoryStore } from "../../src/storage/memory/backend.ts";
-import { type BackendPlace, backendSuite } from "../suites/backend-suite.ts";
-import { levelOptions, realClock, realPlace } from "./support/disks.ts";
+import { Prng } from "../../../src/base/index.ts";
+import { createLevelBackend, openLevelBackend } from "../../../src/storage/leveldb/index.ts";
+import { MemoryBackend, MemoryStore } from "../../../src/storage/memory/backend.ts";
+import { type BackendPlace, backendSuite } from "../../suites/backend-suite.ts";
+import { levelOptions, realClock, realPlace } from "../support/disks.ts";
 
 async function levelPlace(): Promise<BackendPlace> {
   const place = await realPlace();

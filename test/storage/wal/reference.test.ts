@@ -7,16 +7,16 @@ import { mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createHardState } from "../../src/proto/index.ts";
-import { NodeFiles } from "../../src/storage/node-files.ts";
-import { createWal, readWal, resumeWal, verifyWal } from "../../src/storage/wal/index.ts";
+import { createHardState } from "../../../src/proto/index.ts";
+import { NodeFiles } from "../../../src/storage/node-files.ts";
+import { createWal, readWal, resumeWal, verifyWal } from "../../../src/storage/wal/index.ts";
 import {
   findReference,
   needsReference,
   type Reference,
   startReferenceEtcd,
-} from "../reference/reference.ts";
-import { options, save } from "../suites/wal-suite.ts";
+} from "../../reference/reference.ts";
+import { options, save } from "../../suites/wal-suite.ts";
 
 const reference = await findReference();
 const files = new NodeFiles();

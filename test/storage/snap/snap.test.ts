@@ -8,12 +8,12 @@ import {
   createSnapshot,
   createSnapshotMetadata,
   type Snapshot,
-} from "../../src/proto/index.ts";
-import type { WalSnapshot } from "../../src/server/ports.ts";
-import { DamagedFile } from "../../src/storage/files.ts";
-import { DiskSideFiles } from "../../src/storage/snap/side-files.ts";
-import { DiskSnapStore } from "../../src/storage/snap/snap-store.ts";
-import { realPlace, simulatedPlace } from "./support/disks.ts";
+} from "../../../src/proto/index.ts";
+import type { WalSnapshot } from "../../../src/server/ports.ts";
+import { DamagedFile } from "../../../src/storage/files.ts";
+import { DiskSideFiles } from "../../../src/storage/snap/side-files.ts";
+import { DiskSnapStore } from "../../../src/storage/snap/snap-store.ts";
+import { realPlace, simulatedPlace } from "../support/disks.ts";
 
 function snapshot(index: number, term = 2): Snapshot {
   return createSnapshot({

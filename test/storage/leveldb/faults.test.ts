@@ -6,19 +6,19 @@ import assert from "node:assert/strict";
 import { cp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Prng } from "../../src/base/index.ts";
-import { type Backend, Bucket } from "../../src/server/ports.ts";
-import { DamagedFile, StorageRefusal } from "../../src/storage/files.ts";
+import { Prng } from "../../../src/base/index.ts";
+import { type Backend, Bucket } from "../../../src/server/ports.ts";
+import { DamagedFile, StorageRefusal } from "../../../src/storage/files.ts";
 import {
   checkStore,
   createLevelBackend,
   LevelEngine,
   openLevelBackend,
-} from "../../src/storage/leveldb/index.ts";
-import { unsnappy } from "../../src/storage/leveldb/table-check.ts";
-import { NodeFiles } from "../../src/storage/node-files.ts";
-import { all } from "../suites/backend-suite.ts";
-import { levelOptions, realPlace } from "./support/disks.ts";
+} from "../../../src/storage/leveldb/index.ts";
+import { unsnappy } from "../../../src/storage/leveldb/table-check.ts";
+import { NodeFiles } from "../../../src/storage/node-files.ts";
+import { all } from "../../suites/backend-suite.ts";
+import { levelOptions, realPlace } from "../support/disks.ts";
 
 const files = new NodeFiles();
 const BATCHES = 30;
