@@ -181,6 +181,7 @@ export class Compactor {
         if (!skipped) hash.feed(state, chunk, slot);
       }
       if (dead) {
+        if (!tombstone) state.rescueValue(chunk, slot);
         sink.remove(main, chunk.sub(slot), tombstone);
         chunk.bury(slot);
       }
@@ -247,6 +248,7 @@ export class Compactor {
     }
     if (this.#reclaim.length > 0) return false;
     this.#reclaim = undefined;
+    state.dropRescued();
     state.keys.freeIds(this.#freeIds);
     this.#freeIds = [];
     return true;

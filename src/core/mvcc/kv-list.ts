@@ -12,12 +12,20 @@ export class KvList {
   readonly #state: MvccState;
   readonly rows: RowList;
   readonly fields: KvFields;
+  /** Epoch of the state in which the rows were first seen. */
+  readonly epoch: number;
   /** Encoded size as a repeated field with a tag of one byte, of the first `#sized` rows. */
   #bytes = 0;
   #sized = 0;
 
-  constructor(state: MvccState, fields: KvFields, rows: RowList = new RowList()) {
+  constructor(
+    state: MvccState,
+    fields: KvFields,
+    rows: RowList = new RowList(),
+    epoch: number = state.epoch,
+  ) {
     this.#state = state;
+    this.epoch = epoch;
     this.fields = fields;
     this.rows = rows;
   }
@@ -113,7 +121,7 @@ export class KvList {
   /** Keeps the rows valid until the returned function is called. */
   pin(): () => void {
     const state = this.#state;
-    const epoch = state.pin();
-    return () => state.unpin(epoch);
+    state.pin(this.epoch);
+    return () => state.unpin(this.epoch);
   }
 }

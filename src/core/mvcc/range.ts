@@ -156,7 +156,8 @@ export class RangeWork implements Walk {
   /** Makes the work survive the turn: from here on compaction waits for it and its rows are kept. */
   hold(): void {
     this.#state.walks.add(this);
-    this.#epoch = this.#state.pin();
+    this.#epoch = this.#kvs.epoch;
+    this.#state.pin(this.#epoch);
   }
 
   /** Looks at about `keysMax` keys; true when `result` is ready. */
@@ -232,7 +233,7 @@ export class RangeWork implements Walk {
     const sorted = new RowList();
     const count = limit > 0 ? Math.min(limit + 1, order.length) : order.length;
     for (let i = 0; i < count; i++) sorted.push(rows.at(order[i] as number));
-    this.#kvs = new KvList(this.#state, this.#kvs.fields, sorted);
+    this.#kvs = new KvList(this.#state, this.#kvs.fields, sorted, this.#kvs.epoch);
     this.#sort = undefined;
     this.#cut();
   }

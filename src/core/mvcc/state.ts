@@ -49,6 +49,8 @@ export class MvccState {
   epoch = 0;
   readonly #pins: Map<number, number> = new Map();
   readonly walks: Set<Walk> = new Set();
+  /** Values of buried rows that a pinned reader may still want and that neither memory nor the backend will hold, by row. */
+  readonly #rescued: Map<number, Uint8Array> = new Map();
 
   constructor(options: StoreOptions) {
     this.rows = new RowTable(options.rowChunkBits ?? ROW_CHUNK_BITS, options.firstRow ?? 1);
@@ -106,9 +108,24 @@ export class MvccState {
     if (size === 0 || size === TOMBSTONE) return EMPTY;
     const at = slot * ROW_WORDS;
     const bytes = this.values.bytesOf(chunk.words[at + W_VALUE_CHUNK] as number);
-    if (bytes === undefined) return this.#load(chunk, slot, size, keep);
+    if (bytes === undefined) {
+      const rescued = chunk.isLive(slot) ? undefined : this.#rescued.get(chunk.rowAt(slot));
+      return rescued ?? this.#load(chunk, slot, size, keep);
+    }
     const offset = chunk.words[at + W_VALUE_OFFSET] as number;
     return bytes.subarray(offset, offset + size);
+  }
+
+  /** Called before a put's row is taken from the backend: keeps its value for pinned readers if memory may not. */
+  rescueValue(chunk: RowChunk, slot: number): void {
+    if (!this.hasOldPins() || chunk.valueBytes(slot) === 0) return;
+    if (this.valueBytesMax === Number.POSITIVE_INFINITY && this.isResident(chunk, slot)) return;
+    this.#rescued.set(chunk.rowAt(slot), this.valueOf(chunk, slot, false));
+  }
+
+  /** No buried row is left. */
+  dropRescued(): void {
+    this.#rescued.clear();
   }
 
   /** True if the row's value is in memory. */
@@ -141,11 +158,9 @@ export class MvccState {
     chunk.words[at + W_VALUE_BYTES] = end - start;
   }
 
-  /** Holds every row a reader may know of now until `unpin` with the returned epoch. */
-  pin(): number {
-    const epoch = this.epoch;
+  /** Holds every row a reader could see in `epoch`, and that was held without a gap since, until `unpin`. */
+  pin(epoch: number): void {
     this.#pins.set(epoch, (this.#pins.get(epoch) ?? 0) + 1);
-    return epoch;
   }
 
   unpin(epoch: number): void {

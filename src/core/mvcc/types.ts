@@ -38,7 +38,7 @@ export interface RevisionSink {
 
 /**
  * Point read of the KeyValue row of a put from the backend; must see every row the store ever gave to a sink whose batch was
- * handed to the backend. The store borrows the bytes only until its call returns.
+ * handed to the backend. The bytes are the store's from then on.
  */
 export type LoadValue = (main: number, sub: number) => Uint8Array;
 

@@ -204,6 +204,8 @@ export class WatchHub {
    * watchers with one reading of the rows, and gives each at most 1000 revisions.
    */
   catchUp(rowsMax: number): boolean {
+    // A watcher that becomes synced here must not be ahead of the others.
+    this.flush();
     if (this.#catchUp === undefined) {
       this.#cancelCompacted();
       if (this.#unsynced.size === 0) return false;
