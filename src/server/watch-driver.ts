@@ -49,7 +49,7 @@ export class WatchDriver {
 
   stop(): void {
     this.#stopped = true;
-    for (const callback of [...this.#onStop]) callback();
+    for (const callback of this.#onStop) callback();
     this.#onStop.clear();
   }
 

@@ -40,8 +40,20 @@ export class RpcContext {
     call.fail(row.code, row.message);
   }
 
-  /** Ends the call as grpc-go does when a request cannot be decoded. */
+  /** Ends a unary call as grpc-go does when the request cannot be decoded. */
   undecodable(call: ServerCall, error: ProtoError): void {
-    call.fail(Code.internal, `grpc: error unmarshalling request: ${error.message}`);
+    call.fail(Code.internal, `grpc: error unmarshalling request: ${goReason(error)}`);
   }
+
+  /** The same for a call that streams, on either side. */
+  undecodableInStream(call: ServerCall, error: ProtoError): void {
+    call.fail(Code.internal, `grpc: failed to unmarshal the received message: ${goReason(error)}`);
+  }
+}
+
+/** Go's words for what is wrong with a message; our own for what only we refuse. */
+function goReason({ message }: ProtoError): string {
+  if (message.endsWith("not valid UTF-8")) return "string field contains invalid UTF-8";
+  if (message.includes("beyond 2^53") || message.includes("nested deeper")) return message;
+  return "proto: cannot parse invalid wire-format data";
 }

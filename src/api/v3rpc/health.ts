@@ -5,12 +5,13 @@ import {
   createHealthCheckResponse,
   createHealthListResponse,
   decodeHealthCheckRequest,
+  decodeHealthListRequest,
   HealthCheckResponseCodec,
   HealthListResponseCodec,
   ProtoError,
 } from "../../proto/index.ts";
 import type { RpcContext, Service } from "./context.ts";
-import { Code, edgeErrors } from "./errors.ts";
+import { edgeErrors } from "./errors.ts";
 
 const SERVING = 1;
 const SERVICE_UNKNOWN = 3;
@@ -27,18 +28,19 @@ export function healthService(context: RpcContext): Service {
       }
       return call.reply(HealthCheckResponseCodec, createHealthCheckResponse({ status: SERVING }));
     },
-    List(call) {
+    List(call, buf, start, end) {
+      const request = decodeHealthListRequest(buf, start, end);
+      if (request instanceof ProtoError) return context.undecodable(call, request);
       const serving = createHealthCheckResponse({ status: SERVING });
-      call.reply(
+      return call.reply(
         HealthListResponseCodec,
         createHealthListResponse({ statuses: [{ key: "", value: serving }] }),
       );
     },
     Watch(call, buf, start, end) {
       const request = decodeHealthCheckRequest(buf, start, end);
-      if (request instanceof ProtoError) return context.undecodable(call, request);
+      if (request instanceof ProtoError) return context.undecodableInStream(call, request);
       const status = request.service === "" ? SERVING : SERVICE_UNKNOWN;
-      call.onCancel = () => call.fail(Code.canceled, "Stream has ended.");
       return call.send(HealthCheckResponseCodec, createHealthCheckResponse({ status }));
     },
   };

@@ -8,6 +8,7 @@ import {
   createLeaseTimeToLiveResponse,
   decodeLeaseGrantRequest,
   decodeLeaseKeepAliveRequest,
+  decodeLeaseLeasesRequest,
   decodeLeaseRevokeRequest,
   decodeLeaseTimeToLiveRequest,
   LeaseGrantRequestCodec,
@@ -47,7 +48,7 @@ export function leaseService(context: RpcContext): Service {
       return member.proposeMessage(Arm.leaseRevoke, LeaseRevokeRequestCodec, request, waiter);
     },
     LeaseKeepAlive(call) {
-      new KeepAliveStream(context, call);
+      new KeepAliveStream(context, call).open();
     },
     LeaseTimeToLive(call, buf, start, end) {
       const request = decodeLeaseTimeToLiveRequest(buf, start, end);
@@ -66,10 +67,12 @@ export function leaseService(context: RpcContext): Service {
       });
       return call.reply(LeaseTimeToLiveResponseCodec, response);
     },
-    LeaseLeases(call) {
+    LeaseLeases(call, buf, start, end) {
+      const request = decodeLeaseLeasesRequest(buf, start, end);
+      if (request instanceof ProtoError) return context.undecodable(call, request);
       const leases = member.lessor.leases().map((id) => createLeaseStatus({ id }));
       const header = context.currentHeader();
-      call.reply(LeaseLeasesResponseCodec, createLeaseLeasesResponse({ header, leases }));
+      return call.reply(LeaseLeasesResponseCodec, createLeaseLeasesResponse({ header, leases }));
     },
   };
 }
@@ -85,6 +88,11 @@ class KeepAliveStream {
   constructor(context: RpcContext, call: ServerCall) {
     this.#context = context;
     this.#call = call;
+  }
+
+  /** Begins to answer. */
+  open(): void {
+    const call = this.#call;
     call.onMessage = (buf, start, end) => this.#onMessage(buf, start, end);
     call.onHalfClose = () => {
       this.#halfClosed = true;
@@ -98,7 +106,9 @@ class KeepAliveStream {
 
   #onMessage(buf: Uint8Array, start: number, end: number): void {
     const request = decodeLeaseKeepAliveRequest(buf, start, end);
-    if (request instanceof ProtoError) return this.#context.undecodable(this.#call, request);
+    if (request instanceof ProtoError) {
+      return this.#context.undecodableInStream(this.#call, request);
+    }
     this.#waiting.push(request.id);
     if (this.#waiting.length >= KEEPALIVES_WAITING_MAX) this.#call.pauseMessages(true);
     return this.#work();

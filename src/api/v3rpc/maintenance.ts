@@ -11,6 +11,8 @@ import {
   createStatusResponse,
   decodeAlarmRequest,
   decodeHashKVRequest,
+  decodeHashRequest,
+  decodeStatusRequest,
   HashKVResponseCodec,
   HashResponseCodec,
   ProtoError,
@@ -26,7 +28,7 @@ export interface MaintenanceOptions {
   readonly version: string;
 }
 
-/** etcd answers the default quota where none is configured. */
+/** The largest action of an AlarmRequest. */
 const ALARM_ACTION_MAX = 2;
 
 /** Handlers of the Maintenance service. */
@@ -43,11 +45,15 @@ export function maintenanceService(context: RpcContext, options: MaintenanceOpti
       const waiter = replyWaiter<AlarmResponse>(context, call, AlarmResponseCodec);
       return member.proposeMessage(Arm.alarm, AlarmRequestCodec, request, waiter);
     },
-    Status(call) {
-      call.reply(StatusResponseCodec, status(context, options));
+    Status(call, buf, start, end) {
+      const request = decodeStatusRequest(buf, start, end);
+      if (request instanceof ProtoError) return context.undecodable(call, request);
+      return call.reply(StatusResponseCodec, status(context, options));
     },
-    Hash(call) {
-      member.hashBackend().then(
+    Hash(call, buf, start, end) {
+      const request = decodeHashRequest(buf, start, end);
+      if (request instanceof ProtoError) return context.undecodable(call, request);
+      return void member.hashBackend().then(
         (hash) =>
           call.reply(
             HashResponseCodec,

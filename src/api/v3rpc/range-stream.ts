@@ -22,7 +22,7 @@ export function rangeStream(context: RpcContext): Handler {
   const encoder = chunkEncoder(member.header);
   return (call, buf, start, end) => {
     const request = decodeRangeRequest(buf, start, end);
-    if (request instanceof ProtoError) return context.undecodable(call, request);
+    if (request instanceof ProtoError) return context.undecodableInStream(call, request);
     const refusal = checkRangeStreamRequest(request);
     if (refusal === "rangeStreamSort" || refusal === "rangeStreamFilters") {
       const { code, message } = edgeErrors[refusal];
@@ -50,6 +50,8 @@ function begin(
   encoder: MessageEncoder<RangeChunk>,
   request: RangeRequest,
 ): void {
+  // The client may have gone while the read waited; a stream nobody ends would hold its revision for good.
+  if (call.ended) return;
   const stream = context.member.store.beginRangeStream(request, context.member.requestBytesMax);
   if (typeof stream === "string") {
     context.refuse(call, stream);

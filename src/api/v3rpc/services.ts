@@ -3,12 +3,13 @@
 // Source: etcd server/etcdserver/api/v3rpc/{grpc,interceptor}.go.
 
 import { rpcTable } from "../../proto/index.ts";
-import type { Member, RpcKind, RpcMethod, ServerCall } from "../../server/index.ts";
+import type { Member, RpcKind, RpcMethod } from "../../server/index.ts";
 import { clusterService } from "./cluster.ts";
 import { type Handler, RpcContext, type Service } from "./context.ts";
 import { Code, edgeErrors } from "./errors.ts";
 import { healthService } from "./health.ts";
 import { kvService } from "./kv.ts";
+import { LeaderMonitor } from "./leader-monitor.ts";
 import { leaseService } from "./lease.ts";
 import { type MaintenanceOptions, maintenanceService } from "./maintenance.ts";
 import { type WatchOptions, watchService } from "./watch.ts";
@@ -17,11 +18,15 @@ import { type WatchOptions, watchService } from "./watch.ts";
 export interface RpcOptions extends MaintenanceOptions, WatchOptions {
   /** Ops in one level of a Txn. */
   readonly maxTxnOps: number;
+  /** Period in which streams that want a leader are looked after. */
+  readonly electionTimeoutMs: number;
 }
 
 /** The methods of every service of etcd 3.7, ready for the transport. */
 export function rpcMethods(member: Member, options: RpcOptions): RpcMethod[] {
   const context = new RpcContext(member);
+  const hasLeader = (): boolean => member.leader !== 0n;
+  const monitor = new LeaderMonitor(member.clock, hasLeader, options.electionTimeoutMs);
   const services: Readonly<Record<string, Service>> = {
     "etcdserverpb.KV": kvService(context, options.maxTxnOps),
     "etcdserverpb.Watch": watchService(context, options),
@@ -32,10 +37,12 @@ export function rpcMethods(member: Member, options: RpcOptions): RpcMethod[] {
   };
   return rpcTable.map((row) => {
     const handler = services[row.service]?.[row.method];
+    const kind = kindOf(row.requestStream, row.responseStream);
+    const streams = kind === "unary" ? undefined : monitor;
     return {
       path: row.path,
-      kind: kindOf(row.requestStream, row.responseStream),
-      open: handler === undefined ? notBuilt(row.service, row.method) : checked(context, handler),
+      kind,
+      open: handler === undefined ? notBuilt(row.path) : checked(context, handler, streams),
     };
   });
 }
@@ -45,13 +52,17 @@ function kindOf(requestStream: boolean, responseStream: boolean): RpcKind {
   return responseStream ? "serverStreaming" : "unary";
 }
 
-function notBuilt(service: string, method: string): Handler {
-  const text = `unknown method ${method} for service ${service}`;
+function notBuilt(path: string): Handler {
+  const text = `etcd-ts does not implement ${path.slice(1)} yet`;
   return (call) => call.fail(Code.unimplemented, text);
 }
 
-/** The checks every call passes before its handler, in etcd's order. */
-function checked(context: RpcContext, handler: Handler): Handler {
+/** The checks every call passes before its handler, in etcd's order; `streams` watches over those that want a leader. */
+function checked(
+  context: RpcContext,
+  handler: Handler,
+  streams: LeaderMonitor | undefined,
+): Handler {
   return (call, buf, start, end) => {
     const { metadata } = call;
     const version = metadata.get("client-api-version");
@@ -59,15 +70,12 @@ function checked(context: RpcContext, handler: Handler): Handler {
       const { code, message } = edgeErrors.invalidClientApiVersion;
       return call.fail(code, message);
     }
-    if (metadata.get("hasleader") === "true" && !requireLeader(context, call)) return undefined;
-    return handler(call, buf, start, end);
+    const wantsLeader = metadata.get("hasleader") === "true";
+    if (wantsLeader && context.member.leader === 0n) return context.refuse(call, "noLeader");
+    handler(call, buf, start, end);
+    if (wantsLeader && !call.ended) streams?.add(call);
+    return undefined;
   };
-}
-
-function requireLeader(context: RpcContext, call: ServerCall): boolean {
-  if (context.member.leader !== 0n) return true;
-  context.refuse(call, "noLeader");
-  return false;
 }
 
 /** Metadata arrives as latin1; what is beyond ASCII must be valid UTF-8. */

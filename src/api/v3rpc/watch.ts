@@ -40,7 +40,7 @@ export interface WatchOptions {
 export function watchService(context: RpcContext, options: WatchOptions): Service {
   return {
     Watch(call) {
-      new WatchCall(context, call, options);
+      new WatchCall(context, call, options).open();
     },
   };
 }
@@ -98,7 +98,7 @@ class WatchCall {
   readonly #context: RpcContext;
   /** By id; one that compaction cancelled stays until the client cancels it too. */
   readonly #watchers: Map<number, CallWatcher> = new Map();
-  readonly #forgetStop: () => void;
+  #forgetStop: () => void = () => {};
   #nextId = 0;
   #cancelProgress: Cancel | undefined;
 
@@ -106,10 +106,15 @@ class WatchCall {
     this.#context = context;
     this.call = call;
     this.options = options;
-    const { watches } = context.member;
+  }
+
+  /** Begins to answer. */
+  open(): void {
+    const { call } = this;
+    const { watches } = this.#context.member;
     this.#forgetStop = watches.whenStopped(() => {
       this.#close();
-      context.refuse(call, "stopped");
+      this.#context.refuse(call, "stopped");
     });
     call.onMessage = (buf, start, end) => this.#onRequest(buf, start, end);
     call.onCancel = () => this.#close();
@@ -142,7 +147,7 @@ class WatchCall {
     const request = decodeWatchRequest(buf, start, end);
     if (request instanceof ProtoError) {
       this.#close();
-      this.#context.undecodable(this.call, request);
+      this.#context.undecodableInStream(this.call, request);
     } else if (request.createRequest !== undefined) this.#create(request.createRequest);
     else if (request.cancelRequest !== undefined) this.#cancel(request.cancelRequest.watchId);
     else if (request.progressRequest !== undefined) this.#progress();
