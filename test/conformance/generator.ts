@@ -84,7 +84,6 @@ class Generator {
     return {
       filters: prng.chance(0.15) ? prng.pick([[0], [1], [0, 1], [7]]) : undefined,
       progress_notify: prng.chance(0.1) ? true : undefined,
-      fragment: prng.chance(0.2) ? true : undefined,
       watch_id: prng.chance(0.1) ? String(1_000 + prng.below(1_000_000)) : undefined,
     };
   }
@@ -98,11 +97,10 @@ class Generator {
     const history = { $: "readable", add: -prng.below(40) } as const;
     if (kind < 65) {
       const stream = kind < 50 ? "history" : "catchup";
-      const options = this.#watchOptions();
-      const request = { ...range, start_revision: history, ...options, prev_kv };
       // etcd cuts no response into fragments that it sends right behind `created`: whether it does so depends on time.
-      const fragment = stream === "catchup" ? options["fragment"] : undefined;
-      return this.#watch(stream, { ...request, fragment });
+      const fragment = stream === "catchup" && prng.chance(0.3) ? true : undefined;
+      const options = { ...this.#watchOptions(), prev_kv, fragment };
+      return this.#watch(stream, { ...range, start_revision: history, ...options });
     }
     if (kind < 80) {
       const start_revision = prng.chance(0.1)
@@ -265,19 +263,29 @@ class Generator {
     return [...puts, ...this.#watch("history", { key, start_revision, prev_kv: true })];
   }
 
-  /** History too large for one response, watched with and without fragments. */
+  /** History too large for one response, and one revision too large for it, watched with and without fragments. */
   largeValues(): Op[] {
     const key = Buffer.from("large");
     const puts = [0x61, 0x62, 0x63, 0x64].map((byte) =>
       this.#call("Put", { key, value: Buffer.alloc(800_000, byte) }, false),
     );
     const start_revision = { $: "readable", add: -3 } as const;
+    const both = ["large1", "large2"].map((name) => ({
+      request_put: { key: Buffer.from(name), value: Buffer.alloc(700_000, 0x65) },
+    }));
+    const txn = this.#call("Txn", { success: both }, false);
     return [
       ...puts,
       ...this.#watch("catchup", { key, start_revision, prev_kv: true, fragment: true }),
       ...this.#watch("history", { key, start_revision, prev_kv: true }),
       this.#call("Range", { key, range_end: Buffer.from("\0") }, true),
-      this.#call("DeleteRange", { key, prev_kv: true }, false),
+      txn,
+      ...this.#watch("live", { key, range_end: Buffer.from("\0"), prev_kv: true, fragment: true }),
+      { kind: "sync" },
+      // With the values before them, two puts of 700,000 bytes make a response of four.
+      txn,
+      { kind: "sync" },
+      this.#call("DeleteRange", { key, range_end: Buffer.from("large3"), prev_kv: true }, false),
     ];
   }
 

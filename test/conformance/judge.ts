@@ -25,7 +25,7 @@ export interface Pair {
 
 /** How many reads run side by side. */
 const readsTogetherMax = 8;
-/** How long events may be late on one server before that is a difference, unless the caller says otherwise. */
+/** How long events may be late on one server before that is a difference. */
 const eventsMsMax = 5_000;
 
 function differ(
@@ -69,7 +69,12 @@ async function compareEvents(
       pair.reference.forgetEvents();
       return undefined;
     }
-    if (Date.now() > until) return found;
+    if (Date.now() > until) {
+      // Dropped all the same: a run that goes on must not report them again.
+      pair.subject.forgetEvents();
+      pair.reference.forgetEvents();
+      return found;
+    }
     await sleep(5);
   }
 }
@@ -85,34 +90,41 @@ function groupEnd(ops: readonly Op[], start: number): number {
   return Math.max(end, start + 1);
 }
 
-/** Called after each group with the number of steps done. */
-export type OnStep = (done: number) => void;
+/** How a run is watched and when it ends. */
+export interface JudgeOptions {
+  /** Called after each group with the number of steps done. */
+  readonly onStep?: ((done: number) => void) | undefined;
+  /** How long events may be late on one server before that is a difference. */
+  readonly lateMs?: number | undefined;
+  /** Called for each difference; the run goes on if it answers true. Without it the run ends at the first one. */
+  readonly onDifference?: ((difference: Difference) => boolean) | undefined;
+}
 
 /**
- * Runs `ops` on both servers and answers with the first difference. The last step should be a sync, otherwise late events go unseen.
- * `lateMs`: how long events may be late on one server before that is a difference.
+ * Runs `ops` on both servers and answers with the difference that ended the run, if one did. The last step should be a sync, otherwise late events go unseen.
  */
 export async function judge(
   pair: Pair,
   ops: readonly Op[],
-  onStep: OnStep = () => {},
-  lateMs: number = eventsMsMax,
+  options: JudgeOptions = {},
 ): Promise<Difference | undefined> {
+  const goesOn = options.onDifference ?? (() => false);
   for (let start = 0; start < ops.length; ) {
     const end = groupEnd(ops, start);
     const standing = pair.reference.standing;
     const found = await Promise.all(
       ops.slice(start, end).map((op, i) => runBoth(pair, op, standing, start + i)),
     );
-    const first = found.find((d) => d !== undefined);
-    if (first !== undefined) return first;
+    for (const difference of found) {
+      if (difference !== undefined && !goesOn(difference)) return difference;
+    }
     const op = ops[start] as Op;
     if (op.kind === "sync") {
-      const late = await compareEvents(pair, op, start, lateMs);
-      if (late !== undefined) return late;
+      const late = await compareEvents(pair, op, start, options.lateMs ?? eventsMsMax);
+      if (late !== undefined && !goesOn(late)) return late;
     }
     start = end;
-    onStep(end);
+    options.onStep?.(end);
   }
   return undefined;
 }

@@ -1,13 +1,17 @@
-// `npm run conformance -- [--seed N] [--ops N] [--runs N] [--subject host:port|reference] [--reference host:port] [--shrink-seconds N]`
+// `npm run conformance -- [--seed N] [--ops N] [--runs N] [--subject host:port|reference] [--reference host:port] [--shrink-seconds N] [--survey]`
 //
 // Without --subject the program of this checkout is started, without --reference the real etcd. `--subject reference` compares the
-// real etcd with itself. Exit code 0: no difference; 1: one was found and printed; 2: it could not run.
+// real etcd with itself. `--survey` does not stop at a difference but lists one of each kind. Exit code 0: no difference; 1: one was found and printed; 2: it could not run.
 
 import { parseArgs } from "node:util";
 import { findReference, needsReference, referenceCommand } from "../reference/reference.ts";
 import { ownProgram } from "../support/server-process.ts";
 import type { Contestant } from "./contest.ts";
 import { runConformance } from "./run.ts";
+import { survey } from "./survey.ts";
+
+/** Time for a survey. */
+const surveyMs = 120_000;
 
 const { values } = parseArgs({
   options: {
@@ -16,6 +20,7 @@ const { values } = parseArgs({
     runs: { type: "string", default: "1" },
     subject: { type: "string" },
     reference: { type: "string" },
+    survey: { type: "boolean", default: false },
     "shrink-seconds": { type: "string", default: "120" },
   },
 });
@@ -43,11 +48,13 @@ async function main(): Promise<number> {
   }
   for (let run = 0; run < Number(values.runs); run++) {
     let shown = Date.now();
+    const which = { subject, reference, seed: Number(values.seed) + run, ops: Number(values.ops) };
+    if (values.survey) {
+      console.log(await survey({ ...which, budgetMs: surveyMs }));
+      continue;
+    }
     const result = await runConformance({
-      subject,
-      reference,
-      seed: Number(values.seed) + run,
-      ops: Number(values.ops),
+      ...which,
       shrinkMs: Number(values["shrink-seconds"]) * 1_000,
       onStep: (done) => {
         if (Date.now() - shown < 10_000) return;

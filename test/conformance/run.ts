@@ -40,8 +40,8 @@ function cut(text: string, max: number): string {
   return text.length > max ? `${text.slice(0, max)}…` : text;
 }
 
-/** Shows where in two long lines the first difference lies. */
-function showLine(name: string, line: string, other: string): string {
+/** Shows where in two long lines the first difference lies; `name` stands before the line. */
+export function showLine(name: string, line: string, other: string): string {
   let at = 0;
   while (at < line.length && line[at] === other[at]) at++;
   const from = at > 300 ? at - 200 : 0;
@@ -73,9 +73,11 @@ export async function runConformance(options: RunOptions): Promise<RunResult> {
   const contest = await open();
   let difference: Difference | undefined;
   try {
-    difference = await judge(contest.pair, ops, (n) => {
-      done = n;
-      options.onStep?.(n);
+    difference = await judge(contest.pair, ops, {
+      onStep: (n) => {
+        done = n;
+        options.onStep?.(n);
+      },
     });
   } finally {
     await contest.close();

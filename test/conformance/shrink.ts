@@ -52,7 +52,7 @@ class Shrinker {
     // A failed start is reported by the attempt that would have used it.
     this.#next.catch(() => {});
     try {
-      const difference = await judge(contest.pair, whole, () => {}, lateMs);
+      const difference = await judge(contest.pair, whole, { lateMs });
       if (difference === undefined) return false;
       this.best = whole.slice(0, difference.index + 1);
       this.difference = difference;

@@ -22,9 +22,10 @@ import {
   type StreamName,
   streamNames,
 } from "./ops.ts";
-import { WatchStream } from "./watch-stream.ts";
+import { type Grouping, WatchStream } from "./watch-stream.ts";
 
 const packageName = "etcdserverpb";
+const methodNames = Object.keys(methods) as MethodName[];
 
 /** How long a lease of the smallest TTL may take to expire, on a busy machine. */
 const expiryMsMax = 20_000;
@@ -55,6 +56,14 @@ function mergeChunks(chunks: readonly WireMessage[]): WireMessage {
   return { type: `${packageName}.RangeResponse`, fields };
 }
 
+const groupings: Readonly<Record<StreamName, Grouping>> = {
+  live: "by revision",
+  history: "by revision",
+  catchup: "events",
+  future: "by revision",
+  odd: "events",
+};
+
 /** A server, its connection, its watch streams, and what is known of it. */
 export class Side {
   readonly name: string;
@@ -69,7 +78,7 @@ export class Side {
     this.client = client;
     const member = (): bigint => this.#memberId;
     this.#streams = new Map(
-      streamNames.map((s) => [s, new WatchStream(client, s === "catchup" || s === "odd", member)]),
+      streamNames.map((s) => [s, new WatchStream(client, groupings[s], member)]),
     );
   }
 
@@ -205,6 +214,17 @@ export class Side {
     return this.#lines({ ...outcome, messages: [] }, []);
   }
 
+  async #watch(op: Extract<Op, { kind: "watch" }>, standing: Standing): Promise<string[]> {
+    const stream = this.#stream(op.stream);
+    const request = resolveTokens(op.request, standing, this.#memberId) as object;
+    if (op.stream === "history") {
+      return [`caught up: ${await stream.createAndCatchUp(request, standing.current)}`];
+    }
+    if (op.stream === "future") await stream.createFence(fenceKey);
+    await stream.create(request);
+    return [];
+  }
+
   /** Lets the stream's watchers have all events first: whether one still under way is sent after a cancel depends on time. */
   async #watchCancel(
     op: Extract<Op, { kind: "watchCancel" }>,
@@ -251,19 +271,16 @@ export class Side {
         return await this.#call(op, standing);
       case "raw": {
         const outcome = await this.client.unary(op.path, op.bytes);
+        // What garbled bytes did is seen by the steps after them; here only the revision matters.
+        const method = methodNames.find((m) => methods[m].path === op.path);
+        if (method !== undefined) for (const m of outcome.messages) this.#decode(method, m);
         const size = outcome.messages.map(() => "a message");
         return [...size, ...this.#lines({ ...outcome, messages: [] }, [])];
       }
       case "cardinality":
         return await this.#severalMessages(op);
       case "watch":
-        if (op.stream === "future") await this.#stream(op.stream).createFence(fenceKey);
-        await this.#stream(op.stream).create(
-          resolveTokens(op.request, standing, this.#memberId) as object,
-        );
-        if (op.stream !== "history") return [];
-        // A watcher of history is let catch up before the next write, so that its responses are cut the same way everywhere.
-        return [`caught up: ${await this.#stream(op.stream).barrier(standing.current)}`];
+        return await this.#watch(op, standing);
       case "watchCancel":
         return await this.#watchCancel(op, standing);
       case "watchRaw":

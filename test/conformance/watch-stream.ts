@@ -1,9 +1,12 @@
 // One watch stream of one server: creates and cancels watchers, waits for them, and keeps what they were sent, by watcher.
 //
-// etcd orders the responses of one watcher, not those of two, so they are compared watcher by watcher. Whole responses are compared
-// (grouping and header included) on streams whose watchers follow the store; on a `loose` stream, whose watchers catch up while writes
-// go on, where a response ends depends on time, so only events and control responses are compared, and the rules for the
-// grouping are checked on each server alone.
+// etcd orders the responses of one watcher, not those of two, so they are compared watcher by watcher, header included. Where one
+// response ends and the next begins is compared as far as etcd determines it:
+//   whole       a watcher caught up before the next write: responses as they are
+//   by revision a watcher that follows the store: one response per revision, unless its connection was slow; then a response may hold
+//               several, with a header ahead of them, and is taken apart into the responses it stands for
+//   events      a watcher that catches up while writes go on: where a response ends depends on time, so events are compared
+// The rules every grouping obeys are checked on each server alone.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BidiCall, GrpcClient } from "../support/grpc-client.ts";
@@ -38,10 +41,44 @@ function isProgress(response: WireMessage): boolean {
   );
 }
 
+/** How responses with events are compared; see the head of this file. */
+export type Grouping = "whole" | "by revision" | "events";
+
+/** The responses, one per revision, that a response with several revisions stands for. */
+function byRevision(response: WireMessage): WireMessage[] {
+  const parts = new Map<bigint, WireMessage>();
+  for (const event of messagesOf(response, "events")) {
+    const revision = intOf(messageOf(event, "kv"), "mod_revision");
+    const part = parts.get(revision);
+    const fields = part?.fields ?? response.fields.filter((f) => f.name !== "events");
+    parts.set(revision, {
+      type: response.type,
+      fields: [...fields, { name: "events", value: event }],
+    });
+  }
+  return [...parts].map(([revision, part]) => ({
+    type: part.type,
+    fields: part.fields
+      .filter((f) => parts.size === 1 || f.name !== "fragment")
+      .map((f) =>
+        f.name === "header" && typeof f.value === "object" && "fields" in f.value
+          ? { name: f.name, value: withRevision(f.value, revision) }
+          : f,
+      ),
+  }));
+}
+
+function withRevision(header: WireMessage, revision: bigint): WireMessage {
+  const fields = header.fields.map((f) =>
+    f.name === "revision" ? { name: f.name, value: revision } : f,
+  );
+  return { type: header.type, fields };
+}
+
 /** A watch stream, opened by the first request and again after the server has ended it. */
 export class WatchStream {
   readonly #client: GrpcClient;
-  readonly #isLoose: boolean;
+  #grouping: Grouping;
   readonly #memberId: () => bigint;
   #call: BidiCall | undefined;
   /** Lines by watch id, in order of arrival, since the last `forget`. */
@@ -52,9 +89,9 @@ export class WatchStream {
   #created = 0;
   #progress: bigint | undefined;
 
-  constructor(client: GrpcClient, isLoose: boolean, memberId: () => bigint) {
+  constructor(client: GrpcClient, grouping: Grouping, memberId: () => bigint) {
     this.#client = client;
-    this.#isLoose = isLoose;
+    this.#grouping = grouping;
     this.#memberId = memberId;
   }
 
@@ -92,8 +129,13 @@ export class WatchStream {
     this.#checkGrouping(id, response);
     const shown = canonical(response, this.#memberId());
     const events = messagesOf(shown, "events");
-    if (!this.#isLoose || events.length === 0) this.#line(id, renderWire(shown));
-    else for (const event of events) this.#line(id, renderWire(event));
+    const parts =
+      events.length === 0 || this.#grouping === "whole"
+        ? [shown]
+        : this.#grouping === "events"
+          ? events
+          : byRevision(shown);
+    for (const part of parts) this.#line(id, renderWire(part));
   }
 
   /** The rules every response keeps, on both servers: revisions rise, none is split, the header is not behind the events. */
@@ -130,6 +172,16 @@ export class WatchStream {
       }
       await sleep(1);
     }
+  }
+
+  /** Asks for a watcher of history and lets it catch up, alone; answers as `barrier`. */
+  async createAndCatchUp(request: object, revision: number): Promise<bigint | undefined> {
+    const grouping = this.#grouping;
+    this.#grouping = "whole";
+    await this.create(request);
+    const progress = await this.barrier(revision);
+    this.#grouping = grouping;
+    return progress;
   }
 
   /** Cancels watcher `id`, and waits until the server has seen it: a create that must be refused follows as a fence. */
