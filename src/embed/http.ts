@@ -28,7 +28,10 @@ interface HttpParts {
 
 /** The server behind the client listeners: `/health`, `/livez`, `/readyz`, `/version` and `/metrics`. It never listens itself. */
 export function createHttpServer(parts: HttpParts): Server {
-  return serverOf(parts, clientHandler(optionsOf(parts)));
+  const server = serverOf(parts, clientHandler(optionsOf(parts)));
+  // A server of `node:http` keeps count of its connections, for timeouts and for closing them, from when it listens; this one never will.
+  server.emit("listening");
+  return server;
 }
 
 /** Serves metrics and health on each of `--listen-metrics-urls`; rejects, with none left open, if one cannot be had. */

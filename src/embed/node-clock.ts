@@ -7,7 +7,7 @@ export const nodeClock: Clock = {
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
   after(delayMs: number, callback: () => void): Cancel {
-    const timer = setTimeout(callback, delayMs);
+    const timer = setTimeout(callback, delayMs).unref();
     return () => clearTimeout(timer);
   },
   endOfTurn(callback: () => void): void {

@@ -261,20 +261,23 @@ export class Member {
     this.#cancelTick?.();
     this.#leases.stop();
     this.compactor.stop();
-    await this.#snapshotter.stop();
+    const snapshotted = this.#snapshotter.stop();
+    // After a failure that was reported a snapshot under way may wait for ever, and closing gives back what it can.
+    if (!failed) await snapshotted;
     this.#ready.stop();
-    // After a failure that was reported, closing gives back what it can.
     await this.#storage.close().catch((error: unknown) => {
       if (!failed) throw error;
     });
   }
 
-  /** A part of the member broke: the process must end. */
+  /** A part of the member broke: nothing is acknowledged any more, and the process must end. */
   fail(error: unknown): void {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#ready.stop();
     this.#cancelTick?.();
+    // Not inside what may be an apply pass.
+    this.clock.endOfTurn(() => this.refuseAll());
     this.#onFatal(error instanceof Error ? error : new Error(String(error)));
   }
 

@@ -49,6 +49,7 @@ export class LinearizableReads {
   /** Rounds that have their index and wait for the applier, ascending by index. */
   #confirmed: { index: number; waiting: Waiting[] }[] = [];
   #armed = false;
+  #stopped = false;
 
   /** `timeoutMs`: the request timeout of the member. */
   constructor(source: ReadSource, clock: Clock, ids: RequestIds, timeoutMs: number) {
@@ -60,6 +61,10 @@ export class LinearizableReads {
 
   /** Calls `reader` when a read of the applied state is linearizable; on a single member before it returns. */
   wait(reader: Reader): void {
+    if (this.#stopped) {
+      reader.onRefused("stopped");
+      return;
+    }
     if (this.#source.canReadNow()) {
       reader.onReadable();
       return;
@@ -112,8 +117,9 @@ export class LinearizableReads {
     } else if (nowMs - round.sentMs >= RETRY_MS) this.#send(round);
   }
 
-  /** Refuses everybody who waits; the member stops. */
+  /** Refuses everybody who waits, and all who come; the member stops. */
   stop(): void {
+    this.#stopped = true;
     const waiting = [...this.#confirmed.flatMap((c) => c.waiting), ...(this.#round?.waiting ?? [])];
     waiting.push(...this.#next);
     this.#confirmed = [];
