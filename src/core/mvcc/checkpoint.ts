@@ -208,9 +208,9 @@ export class CheckpointReader {
     if (kind === KIND.keys) return this.#rowCount === 0 && this.#keys(reader);
     if (kind === KIND.rows) return this.#rows(reader);
     if (kind !== KIND.end) return false;
-    this.#ended = true;
     const whole = reader.varint() === this.#keyCount && reader.varint() === this.#rowCount;
-    return whole && !reader.failed;
+    this.#ended = whole && !reader.failed;
+    return this.#ended;
   }
 
   #header(reader: WireReader): boolean {

@@ -2,10 +2,10 @@
 export type { CheckpointWriter } from "./checkpoint.ts";
 export type { CompactionStep, KvHash } from "./compaction.ts";
 export { EventBatch } from "./event-batch.ts";
-export type { HashWork } from "./hash-work.ts";
+export { HashWork } from "./hash-work.ts";
 export { type HeaderForm, MemberHeader, sizeHeader, writeHeader } from "./header.ts";
-export { inRange, type KeyRange, keyRange, type RangeWork } from "./range.ts";
-export type { RangeChunk, RangeStream } from "./range-stream.ts";
+export { inRange, type KeyRange, keyRange, RangeWork } from "./range.ts";
+export { RangeChunk, RangeStream } from "./range-stream.ts";
 export {
   checkDeleteRangeRequest,
   checkPutRequest,

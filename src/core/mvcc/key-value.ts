@@ -5,7 +5,7 @@
 // One row is an exception: a restore with bumped revision leaves a put with an empty key and no bytes at all (version 0).
 
 import type { KeyValue } from "../../proto/index.ts";
-import { ROW_WORDS, type RowChunk, W_VALUE_CHUNK, W_VALUE_OFFSET } from "./rows.ts";
+import type { RowChunk } from "./rows.ts";
 import type { MvccState } from "./state.ts";
 import {
   sizeVarint,
@@ -119,26 +119,6 @@ export function writeTail(
   return writeVarint64(buf, pos + 1, low, high);
 }
 
-/** Copies the value's bytes to `buf`. */
-function writeValue(
-  state: MvccState,
-  chunk: RowChunk,
-  slot: number,
-  buf: Uint8Array,
-  pos: number,
-): number {
-  const size = chunk.valueBytes(slot);
-  if (size === 0) return pos;
-  const bytes = state.values.bytesOf(chunk.words[slot * ROW_WORDS + W_VALUE_CHUNK] as number);
-  if (bytes === undefined) {
-    buf.set(state.valueOf(chunk, slot), pos);
-  } else {
-    const offset = chunk.words[slot * ROW_WORDS + W_VALUE_OFFSET] as number;
-    buf.set(bytes.subarray(offset, offset + size), pos);
-  }
-  return pos + size;
-}
-
 /** Writes the KeyValue of a put: `sizeKv` bytes. */
 export function writeKv(
   state: MvccState,
@@ -150,7 +130,11 @@ export function writeKv(
 ): number {
   if (isBlank(chunk, slot)) return pos;
   let p = writeHead(state, chunk, slot, fields.value, buf, pos);
-  if (fields.value) p = writeValue(state, chunk, slot, buf, p);
+  const size = chunk.valueBytes(slot);
+  if (fields.value && size > 0) {
+    buf.set(state.valueOf(chunk, slot), p);
+    p += size;
+  }
   return writeTail(chunk, slot, fields.lease, buf, p);
 }
 

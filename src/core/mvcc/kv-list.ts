@@ -5,8 +5,15 @@
 import type { KeyValue } from "../../proto/index.ts";
 import { type KvFields, kvMessage, sizeKv, writeHead, writeKv, writeTail } from "./key-value.ts";
 import { RowList } from "./row-list.ts";
+import { ROW_WORDS, W_VALUE_CHUNK, W_VALUE_OFFSET } from "./rows.ts";
 import type { MvccState } from "./state.ts";
 import { sizeVarint, writeVarint } from "./wire.ts";
+
+/** Rows whose memory is asked for ahead of their use, and how much of each value. */
+const TOUCH_ROWS = 64;
+const TOUCH_BYTES = 1024;
+/** Takes what is read ahead, so that the reads are not optimised away. */
+let touched = 0;
 
 export class KvList {
   readonly #state: MvccState;
@@ -65,21 +72,57 @@ export class KvList {
     return this.#state.keys.keyOf(chunk.keyId(chunk.slotOf(row)));
   }
 
-  /** Encoded size of entry `i`, tag and length included. */
-  entryBytes(i: number): number {
-    const size = this.#sizeOf(this.rows.at(i));
-    return 1 + sizeVarint(size) + size;
+  /** First entry that the last `writeSome` left unwritten. */
+  next = 0;
+
+  /** Writes entries from `from` on, `tag` before each, as long as they end at or before `end`; sets `next`. */
+  writeSome(from: number, tag: number, buf: Uint8Array, pos: number, end: number): number {
+    const state = this.#state;
+    const { rows, fields } = this;
+    let p = pos;
+    for (let i = from; i < rows.length; i++) {
+      if ((i - from) % TOUCH_ROWS === 0) this.#touch(i);
+      const row = rows.at(i);
+      const chunk = state.rows.chunkOf(row);
+      const slot = chunk.slotOf(row);
+      const size = sizeKv(state, chunk, slot, fields);
+      if (1 + sizeVarint(size) + size > end - p) {
+        this.next = i;
+        return p;
+      }
+      buf[p] = tag;
+      p = writeKv(state, chunk, slot, fields, buf, writeVarint(buf, p + 1, size));
+    }
+    this.next = rows.length;
+    return p;
   }
 
-  /** Writes entry `i` with `tag` before it. */
-  writeEntry(i: number, tag: number, buf: Uint8Array, pos: number): number {
+  /**
+   * Reads something of the next rows, keys and values without using it. Rows of a list lie all over memory: waiting for many of them
+   * at once takes a fraction of waiting for one after the other.
+   */
+  #touch(from: number): void {
     const state = this.#state;
-    const row = this.rows.at(i);
-    const chunk = state.rows.chunkOf(row);
-    const slot = chunk.slotOf(row);
-    buf[pos] = tag;
-    const p = writeVarint(buf, pos + 1, sizeKv(state, chunk, slot, this.fields));
-    return writeKv(state, chunk, slot, this.fields, buf, p);
+    const end = Math.min(this.rows.length, from + TOUCH_ROWS);
+    if (end - from < TOUCH_ROWS / 2) return;
+    for (let i = from; i < end; i++) {
+      const row = this.rows.at(i);
+      const chunk = state.rows.chunkOf(row);
+      touched += chunk.words[chunk.slotOf(row) * ROW_WORDS] as number;
+    }
+    for (let i = from; i < end; i++) {
+      const row = this.rows.at(i);
+      const chunk = state.rows.chunkOf(row);
+      const slot = chunk.slotOf(row);
+      touched += state.keys.keyOf(chunk.keyId(slot)).length;
+      const at = slot * ROW_WORDS;
+      const bytes = state.values.bytesOf(chunk.words[at + W_VALUE_CHUNK] as number);
+      if (bytes === undefined || !this.fields.value) continue;
+      const offset = chunk.words[at + W_VALUE_OFFSET] as number;
+      const last = Math.min(offset + chunk.valueBytes(slot), offset + TOUCH_BYTES);
+      for (let b = offset; b < last; b += 64) touched += bytes[b] as number;
+    }
+    touched |= 0;
   }
 
   /** Entry `i` in three pieces: bytes before the value, the value, bytes after it. For entries larger than a window. */
@@ -101,9 +144,7 @@ export class KvList {
 
   /** Writes all entries: `bytes` bytes. */
   write(tag: number, buf: Uint8Array, pos: number): number {
-    let p = pos;
-    for (let i = 0; i < this.rows.length; i++) p = this.writeEntry(i, tag, buf, p);
-    return p;
+    return this.writeSome(0, tag, buf, pos, Number.POSITIVE_INFINITY);
   }
 
   /** Entry `i` as a message; its value is a view that stays right. */

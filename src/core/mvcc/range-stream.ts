@@ -6,6 +6,8 @@ import {
   createRangeRequest,
   type RangeRequest,
   type RangeStreamResponse,
+  SortOrder,
+  SortTarget,
 } from "../../proto/index.ts";
 import type { HeaderForm } from "./header.ts";
 import type { KvList } from "./kv-list.ts";
@@ -156,6 +158,9 @@ export class RangeStream {
       createRangeRequest({
         ...this.#request,
         key: this.#next,
+        // Without an order a target asks for nothing, and chunks follow each other in key order.
+        sortOrder: SortOrder.NONE,
+        sortTarget: SortTarget.KEY,
         limit: Math.max(1, Math.min(this.#chunkKeys, left)),
       }),
       this.revision,

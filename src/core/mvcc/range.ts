@@ -53,6 +53,7 @@ export function eachVisible(
     const begin = place === firstPlace ? keys.slotIn(leaf, start) : 0;
     const isLast = to !== undefined && !((keys.firsts[place + 1] ?? to) < to);
     const end = isLast ? keys.slotIn(leaf, to) : leaf.count;
+    state.touchKeys(leaf.ids, begin, Math.min(end, begin + keysMax));
     for (let slot = begin; slot < end; slot++) {
       const id = leaf.ids[slot] as number;
       if (looked++ >= keysMax) return keys.keyOf(id);
@@ -105,6 +106,8 @@ export class RangeWork implements Walk {
   /** Rows to collect at most. */
   readonly #rowsMax: number;
   readonly #filters: boolean;
+  readonly #limit: number;
+  readonly #sizeNow: boolean;
   #kvs: KvList;
   #count = 0;
   readonly #countKnown: boolean;
@@ -132,6 +135,8 @@ export class RangeWork implements Walk {
     this.#range = keyRange(request.key, request.rangeEnd);
     this.#next = this.#range.from;
     this.#filters = hasFilter(request);
+    this.#limit = request.limit > 0 ? request.limit : Number.POSITIVE_INFINITY;
+    this.#sizeNow = this.#isNaturalOrder();
     this.#kvs = new KvList(state, fieldsOf(request));
     const fetchAll =
       this.#filters || (request.sortOrder !== SortOrder.NONE && !this.#isNaturalOrder());
@@ -208,6 +213,8 @@ export class RangeWork implements Walk {
     if (!this.#countKnown) this.#count++;
     if (this.#kvs.rows.length < this.#rowsMax && (!this.#filters || this.#passes(row))) {
       this.#kvs.rows.push(row);
+      // Sized while the row is at hand, if it is sure to stay.
+      if (this.#sizeNow && this.#kvs.rows.length <= this.#limit) this.#kvs.sizeSome(1);
     }
     return !this.#countKnown || this.#kvs.rows.length < this.#rowsMax;
   };

@@ -80,10 +80,12 @@ export class ResponseSource {
         this.#part++;
         this.#entry = 0;
       } else {
-        const size = part.list.entryBytes(this.#entry);
-        if (size <= end - p) p = part.list.writeEntry(this.#entry, part.tag, buf, p);
-        else this.#pieces = part.list.entryPieces(this.#entry, part.tag);
-        this.#entry++;
+        p = part.list.writeSome(this.#entry, part.tag, buf, p, end);
+        this.#entry = part.list.next;
+        // An entry larger than what is left of the window is given in pieces.
+        if (this.#entry < part.list.count && p < end) {
+          this.#pieces = part.list.entryPieces(this.#entry++, part.tag);
+        }
       }
     }
     this.#left -= p - pos;

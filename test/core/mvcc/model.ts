@@ -241,8 +241,8 @@ export class Model {
     return undefined;
   }
 
-  /** Rows that compaction leaves: (main, sub) of each. */
-  rowsLeft(): Set<string> {
+  /** Rows that a compaction leaves: (main, sub) of each. */
+  rowsLeft(compactRevision: number = this.compactRevision): Set<string> {
     const left = new Set<string>();
     const newest = new Map<string, string>();
     let sub = 0;
@@ -251,11 +251,11 @@ export class Model {
       sub = change.main === main ? sub + 1 : 0;
       main = change.main;
       const name = `${main}_${sub}`;
-      if (main > this.compactRevision) {
+      if (main > compactRevision) {
         left.add(name);
         continue;
       }
-      if (change.tombstone && main < this.compactRevision) newest.delete(change.kv.key);
+      if (change.tombstone && main < compactRevision) newest.delete(change.kv.key);
       else newest.set(change.kv.key, name);
     }
     for (const name of newest.values()) left.add(name);
