@@ -5,10 +5,9 @@
 // exist now (their last change is not a tombstone), which makes counting a range O(leaves). Changing an existing key touches no leaf.
 
 import { assert, must } from "../../base/index.ts";
+import { PointMap } from "./point-map.ts";
 import { KEY_IDS_MAX, NO_ROW } from "./rows.ts";
 
-/** V8 maps hold at most 2^24 entries. */
-const MAP_KEYS_MAX = 0xff_0000;
 /** Ids in one chunk of the per-key arrays: fixed chunks, so that nothing large is ever doubled. */
 const KEYS_PER_CHUNK = 65_536;
 
@@ -21,8 +20,9 @@ export interface Leaf {
 
 export class KeyIndex {
   readonly #leafKeysMax: number;
-  /** More than one only beyond MAP_KEYS_MAX keys. */
-  readonly #maps: Map<string, number>[] = [new Map()];
+  readonly #map: PointMap = new PointMap();
+  /** Keys from here on may be missing from the map, which a restore fills afterwards; undefined: none. */
+  #unmapped: string | undefined;
   readonly #strings: string[][] = [];
   readonly #latest: Float64Array[] = [];
   #idCount = 0;
@@ -49,13 +49,40 @@ export class KeyIndex {
 
   /** Id of `key`, undefined if it is not in the index. */
   get(key: string): number | undefined {
-    const id = (this.#maps[0] as Map<string, number>).get(key);
-    if (id !== undefined || this.#maps.length === 1) return id;
-    for (let i = 1; i < this.#maps.length; i++) {
-      const found = this.#maps[i]?.get(key);
-      if (found !== undefined) return found;
+    const id = this.#map.get(key);
+    if (id !== undefined || this.#unmapped === undefined) return id;
+    return key < this.#unmapped ? undefined : this.#search(key);
+  }
+
+  /** Finds a key in the leaves. */
+  #search(key: string): number | undefined {
+    const leaf = this.leaves[this.leafOf(key)];
+    if (leaf === undefined) return undefined;
+    const slot = this.slotIn(leaf, key);
+    if (slot === leaf.count) return undefined;
+    const id = leaf.ids[slot] as number;
+    return this.keyOf(id) === key ? id : undefined;
+  }
+
+  /** Puts about `keysMax` keys of the leaves into the map; true when none is missing. */
+  fillMap(keysMax: number): boolean {
+    let left = keysMax;
+    while (this.#unmapped !== undefined) {
+      const place = this.leafOf(this.#unmapped);
+      const leaf = this.leaves[place];
+      if (leaf === undefined) {
+        this.#unmapped = undefined;
+        break;
+      }
+      for (let slot = this.slotIn(leaf, this.#unmapped); slot < leaf.count; slot++) {
+        const id = leaf.ids[slot] as number;
+        this.#map.set(this.keyOf(id), id);
+        left--;
+      }
+      this.#unmapped = this.firsts[place + 1];
+      if (left <= 0) break;
     }
-    return undefined;
+    return this.#unmapped === undefined;
   }
 
   keyOf(id: number): string {
@@ -71,10 +98,8 @@ export class KeyIndex {
     (this.#latest[id >>> 16] as Float64Array)[id & 0xffff] = row;
   }
 
-  /** Gives `key`, which must be new, an id and a place in the map, but none in the leaves: `insertSorted` or `bulkLoad` follows. */
+  /** Gives `key`, which must be new, an id, but no place in map or leaves: `insertSorted` or `bulkLoad` follows. */
   register(key: string): number {
-    let map = this.#maps[0] as Map<string, number>;
-    if (map.size >= MAP_KEYS_MAX) map = this.#roomyMap();
     let id = this.#freeIds.pop();
     if (id === undefined) {
       id = this.#idCount++;
@@ -86,21 +111,14 @@ export class KeyIndex {
     }
     (this.#strings[id >>> 16] as string[])[id & 0xffff] = key;
     this.setLatest(id, NO_ROW);
-    map.set(key, id);
     this.#keyCount++;
     return id;
-  }
-
-  #roomyMap(): Map<string, number> {
-    for (const map of this.#maps) if (map.size < MAP_KEYS_MAX) return map;
-    const map = new Map<string, number>();
-    this.#maps.push(map);
-    return map;
   }
 
   /** Adds a new key that exists now. */
   insert(key: string): number {
     const id = this.register(key);
+    this.#map.set(key, id);
     this.insertSorted(id).live++;
     return id;
   }
@@ -167,9 +185,7 @@ export class KeyIndex {
 
   /** Removes a key whose last change is a tombstone. Its id stays taken until `freeIds`. */
   remove(key: string): void {
-    let known = false;
-    for (const map of this.#maps) known = known || map.delete(key);
-    assert(known, "a removed key was in the map");
+    this.#map.delete(key);
     this.#keyCount--;
     const place = this.leafOf(key);
     const leaf = must(this.leaves[place], "a key of the index has a leaf");
@@ -219,10 +235,14 @@ export class KeyIndex {
     return low;
   }
 
-  /** Replaces all leaves by full ones over `sortedIds`, not counted as live: `recountLive` follows. */
+  /**
+   * Replaces all leaves by ones over `sortedIds`, not counted as live: `recountLive` follows. Their keys are found in the leaves until
+   * `fillMap` has put them into the map.
+   */
   bulkLoad(sortedIds: Uint32Array, count: number): void {
     this.leaves = [];
     this.firsts = [];
+    this.#unmapped = "";
     // Three quarters full: the next inserts in between do not split at once.
     const fill = Math.max(2, Math.floor((this.#leafKeysMax * 3) / 4));
     for (let from = 0; from < count; from += fill) {

@@ -148,12 +148,13 @@ export class MvccStore {
   }
 
   /**
-   * Gives memory back, about `rowsMax` rows at a time: of removed rows, of chunks of values that are mostly dead, of values above the
-   * limit. Called between turns, after the batches of all writes so far were handed to the backend; true when done for now.
+   * Work in the background, about `rowsMax` rows at a time: fills the map of keys after a restore, and gives memory back of removed
+   * rows, of chunks of values that are mostly dead, of values above the limit. Called between turns, after the batches of all writes so far were handed to the backend; true when done for now.
    */
   reclaim(rowsMax: number): boolean {
     const { values, valueBytesMax } = this.state;
     if (values.residentBytes > valueBytesMax) values.trim(valueBytesMax * TRIM_TO);
+    if (!this.state.keys.fillMap(rowsMax)) return false;
     return this.compactor.reclaimSome(rowsMax);
   }
 
