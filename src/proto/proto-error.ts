@@ -7,9 +7,12 @@ export class ProtoError {
   readonly message: string;
   /** Position in the buffer given to the decoder at which the fault was noticed. */
   readonly offset: number;
+  /** The bytes may be well formed, but messages lie inside each other deeper than is read. */
+  readonly isTooDeep: boolean;
 
-  constructor(message: string, offset: number) {
+  constructor(message: string, offset: number, isTooDeep = false) {
     this.message = message;
     this.offset = offset;
+    this.isTooDeep = isTooDeep;
   }
 }

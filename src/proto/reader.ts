@@ -16,8 +16,11 @@ import {
 import { ProtoError } from "./proto-error.ts";
 import { isUtf8 } from "./utf8.ts";
 
-/** Messages and groups may lie inside each other this deep; more is refused, for the stack's sake. A nested txn takes two levels. */
-export const MESSAGE_DEPTH_MAX = 100;
+/**
+ * Messages and groups may lie inside each other this deep; more is refused, for the stack's sake. A nested txn takes two levels, and the
+ * default of `--max-txn-ops` allows 128 of them.
+ */
+export const MESSAGE_DEPTH_MAX = 512;
 
 /** Wire types. */
 const VARINT = 0;
@@ -63,7 +66,8 @@ export function fault(field: string): ProtoError {
 
 /** The error of a message nested too deep at `pos`. */
 export function depthFault(field: string, pos: number): ProtoError {
-  return new ProtoError(`${field}: nested deeper than ${MESSAGE_DEPTH_MAX} messages`, pos);
+  const message = `${field}: nested deeper than ${MESSAGE_DEPTH_MAX} messages`;
+  return new ProtoError(message, pos, true);
 }
 
 /** Reads up to ten bytes into `at.low` and `at.high`. */

@@ -145,7 +145,7 @@ test("groups end with their own number and nest only so deep", () => {
   decoded(decodePutRequest, nested(MESSAGE_DEPTH_MAX));
   assert.equal(
     refused(decodePutRequest, nested(MESSAGE_DEPTH_MAX + 1)),
-    "PutRequest: nested deeper than 100 messages",
+    `PutRequest: nested deeper than ${MESSAGE_DEPTH_MAX} messages`,
   );
   refused(decodePutRequest, "fb07".repeat(700_000));
 });
@@ -240,7 +240,10 @@ test("messages nest up to the limit and are refused beyond it", () => {
   const tooDeep = encodeTxnRequest(nestedTxn(levels + 1));
   const result = decodeTxnRequest(tooDeep, 0, tooDeep.length);
   assert.ok(result instanceof ProtoError);
-  assert.equal(result.message, "TxnRequest.success: nested deeper than 100 messages");
+  assert.equal(
+    result.message,
+    `TxnRequest.success: nested deeper than ${MESSAGE_DEPTH_MAX} messages`,
+  );
 });
 
 test("the offset of an error counts from the beginning of the buffer", () => {

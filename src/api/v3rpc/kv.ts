@@ -74,7 +74,11 @@ export function kvService(context: RpcContext, txnOpsMax: number): Service {
     Txn(call, buf, start, end) {
       const staged = member.stage(Arm.txn, buf, start, end);
       const request = decodeTxnRequest(staged.buf, staged.start, staged.end);
-      if (request instanceof ProtoError) return context.undecodable(call, request);
+      if (request instanceof ProtoError) {
+        // Every level of nesting takes an operation, and more levels are read than operations are allowed.
+        if (request.isTooDeep) return context.refuse(call, "tooManyOps");
+        return context.undecodable(call, request);
+      }
       const waiter = new ResultWaiter(context, call, encoder);
       if (!member.hasSpaceFor(txnCostBytes(request))) return member.raiseNoSpace(waiter);
       const refusal = checkTxnRequest(request, txnOpsMax);
