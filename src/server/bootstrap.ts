@@ -47,6 +47,14 @@ export function bootstrapNode(options: NodeOptions, self: ClusterMember): RaftPa
   return { node, log, hardState: createHardState() };
 }
 
+/**
+ * True if an earlier life made the log and died before its first entries, the members of the group, were durable: it has promised nothing,
+ * and restarted as it is it would wait for ever for members to vote.
+ */
+export function isUnstarted(found: WalContents): boolean {
+  return found.snapshot.index === 0 && found.entries.length === 0 && found.hardState.term === 0;
+}
+
 /** The node of an earlier life. `confState` is that of the applied membership. */
 export function restartNode(
   options: NodeOptions,

@@ -6,7 +6,7 @@ import { Lessor, minLeaseTtlS } from "../core/lease/index.ts";
 import { type Member as ClusterMember, idText, RaftCluster } from "../core/membership/index.ts";
 import type { RaftLogger } from "../core/raft/index.ts";
 import { Alarms } from "./apply/alarms.ts";
-import { bootstrapNode, type NodeOptions, restartNode } from "./bootstrap.ts";
+import { bootstrapNode, isUnstarted, type NodeOptions, restartNode } from "./bootstrap.ts";
 import { Member, type MemberSettings, requestTimeoutMs } from "./member.ts";
 import type { Clock, MemberStorage } from "./ports.ts";
 import { restoreAlarms, restoreLeases, restoreMembership, restoreStore } from "./restore.ts";
@@ -14,7 +14,7 @@ import { restoreAlarms, restoreLeases, restoreMembership, restoreStore } from ".
 /** What a member is built from. */
 export interface MemberPlan {
   readonly settings: MemberSettings;
-  /** The record of itself a new member begins its log with; an existing one has it in its storage. */
+  /** The record of itself a new member begins its log with, under the id in `settings`; an existing one has it in its storage. */
   readonly self: ClusterMember;
   readonly preVote: boolean;
   readonly learnersMax: number;
@@ -58,7 +58,7 @@ export async function buildMember(plan: MemberPlan): Promise<Member> {
     logger: raftLogger(logger.named("raft")),
   };
   const raft =
-    found === undefined
+    found === undefined || isUnstarted(found)
       ? bootstrapNode(node, plan.self)
       : restartNode(node, found, backend.opened, backend.opened.confState ?? cluster.confState());
   logger.info("starting local member", {

@@ -142,6 +142,9 @@ export class Member {
   /** Nothing is taken any more: the member stops, or broke. */
   #stopped = false;
   #closing = false;
+  /** What broke while the member stopped: `stop` rejects with it instead of `onFatal`. */
+  #brokeInStop: unknown;
+  #onBrokeInStop: (() => void) | undefined;
   #onLeader: (() => void) | undefined;
 
   constructor(parts: MemberParts) {
@@ -251,7 +254,10 @@ export class Member {
     this.reads.stop();
   }
 
-  /** Stops: refuses everybody who waits, takes nothing more, lets the disk finish. Closes the storage. */
+  /**
+   * Stops: refuses everybody who waits, takes nothing more, lets the disk finish, closes the storage. Rejects if the disk breaks
+   * meanwhile; a failure before has been reported already.
+   */
   async stop(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
@@ -262,16 +268,26 @@ export class Member {
     this.#leases.stop();
     this.compactor.stop();
     const snapshotted = this.#snapshotter.stop();
-    // After a failure that was reported a snapshot under way may wait for ever, and closing gives back what it can.
-    if (!failed) await snapshotted;
+    // After a failure a snapshot under way may wait for ever, and closing gives back what it can.
+    if (!failed) {
+      const broke = new Promise<void>((resolve) => {
+        this.#onBrokeInStop = resolve;
+      });
+      await Promise.race([snapshotted, broke]);
+    }
     this.#ready.stop();
     await this.#storage.close().catch((error: unknown) => {
       if (!failed) throw error;
     });
+    if (this.#brokeInStop !== undefined) throw this.#brokeInStop;
   }
 
   /** A part of the member broke: nothing is acknowledged any more, and the process must end. */
   fail(error: unknown): void {
+    if (this.#onBrokeInStop !== undefined) {
+      this.#brokeInStop ??= error;
+      this.#onBrokeInStop();
+    }
     if (this.#stopped) return;
     this.#stopped = true;
     this.#ready.stop();

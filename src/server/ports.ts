@@ -224,7 +224,7 @@ export interface Backend {
   readonly queuedBytes: number;
   /** Applied index up to which everything is synced to disk: the WAL may be released to here. */
   readonly syncedIndex: number;
-  /** Resolves when everything committed before the call is synced. */
+  /** Resolves when everything committed before the call is synced; never if the backend breaks before, which `onFatal` tells. */
   sync(): Promise<void>;
   /** Point read, in the turn; sees every committed batch, also the queued ones. The bytes are the receiver's. */
   get(bucket: Bucket, key: Uint8Array): Uint8Array | undefined;

@@ -157,7 +157,7 @@ export class ReadyLoop {
       this.#wal.saveSnapshot(snapshot.snapshot, () => {
         this.#saving = false;
         snapshot.done();
-        this.#host.pump();
+        this.#goOn();
       });
       return;
     }
@@ -176,7 +176,13 @@ export class ReadyLoop {
     for (const entries of batch.lists) this.#log.append(entries);
     if (batch.state !== undefined) this.#log.setHardState(batch.state);
     for (const response of batch.responses) this.#deliver(response); // R2: durable now
+    this.#goOn();
+  }
+
+  /** The disk is free. A member that stops pumps no more, but waits for the snapshot record that is queued here. */
+  #goOn(): void {
     this.#host.pump();
+    if (this.#snapshots.length > 0) this.#startWrite();
   }
 
   #deliver(message: Message): void {

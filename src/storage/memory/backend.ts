@@ -62,6 +62,12 @@ export class MemoryStore {
     this.#unsynced = [];
   }
 
+  /** The process died, the machine did not: every batch written is there. */
+  restart(): void {
+    this.life += 1;
+    this.sync();
+  }
+
   /** Hazard: flips a bit of one stored row, chosen by `prng`; false if there is none. */
   damage(prng: Prng): boolean {
     const keys = [...this.#rows.keys()];
@@ -89,6 +95,8 @@ export interface MemoryBackendOptions {
   readonly clock?: Pick<Clock, "after">;
   /** Time a batch takes to be synced; 0 without a clock: in a microtask. */
   readonly latencyMs?: () => number;
+  /** Asked before each batch is written; an error it returns ends the backend, and the batch may be there after a crash or not. */
+  readonly fault?: (bytes: number) => Error | undefined;
 }
 
 /** Rows of one bucket, with their keys in order on demand. */
@@ -162,6 +170,8 @@ export class MemoryBackend implements Backend {
   #sizeBytes = 0;
   #waiters: { readonly commits: number; readonly resolve: () => void }[] = [];
   #closed = false;
+  /** Ends a close that waits for a sync. */
+  #onFailure: (() => void) | undefined;
 
   constructor(store: MemoryStore, options: MemoryBackendOptions) {
     this.#store = store;
@@ -249,7 +259,10 @@ export class MemoryBackend implements Backend {
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    await this.sync();
+    const failed = new Promise<void>((resolve) => {
+      this.#onFailure = resolve;
+    });
+    await Promise.race([this.sync(), failed]);
     this.#closed = true;
   }
 
@@ -258,9 +271,15 @@ export class MemoryBackend implements Backend {
     if (value !== undefined) return value;
     const detail = `damaged row ${key.toString("hex")}: checksum mismatch`;
     const error = new DamagedFile("memory", -1, detail);
-    this.#closed = true;
-    this.#options.onFatal(error);
+    this.#fail(error);
     throw error;
+  }
+
+  #fail(error: Error): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#onFailure?.();
+    this.#options.onFatal(error);
   }
 
   #place(key: string, value: Buffer | undefined): void {
@@ -285,8 +304,10 @@ export class MemoryBackend implements Backend {
     this.#busy = true;
     if (this.#store.life !== this.#life) return;
     this.#store.write(batch);
+    const error = this.#options.fault?.(batch.bytes);
     const synced = (): void => {
       if (this.#store.life !== this.#life) return;
+      if (error !== undefined) return this.#fail(error);
       this.#store.sync();
       this.#busy = false;
       this.#queue.shift();

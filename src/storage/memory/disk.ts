@@ -166,8 +166,7 @@ export class SimulatedDisk {
     life: number,
   ): Started | undefined {
     if (life !== this.#life) return undefined;
-    this.#operations += 1;
-    const operation: DiskOperation = { number: this.#operations, kind, path, position, bytes };
+    const operation = this.#count(kind, path, position, bytes);
     const fault = this.fault(operation);
     const settle = (answer: () => void): void => {
       const run = (): void => {
@@ -178,6 +177,16 @@ export class SimulatedDisk {
       else clock.after(latencyMs?.(operation) ?? 0, run);
     };
     return { fault, settle };
+  }
+
+  /** Counts an operation of the machine that is on no file of this disk (the store's), and asks the fault rule. */
+  outside(kind: DiskOperationKind, path: string, bytes: number): DiskFault | undefined {
+    return this.fault(this.#count(kind, path, 0, bytes));
+  }
+
+  #count(kind: DiskOperationKind, path: string, position: number, bytes: number): DiskOperation {
+    this.#operations += 1;
+    return { number: this.#operations, kind, path, position, bytes };
   }
 
   /** @internal */
@@ -321,7 +330,7 @@ class MountedDisk implements Files {
 }
 
 /** The error a fault shows as. */
-function faultError(kind: DiskOperationKind, path: string, fault: DiskFault): FileError {
+export function faultError(kind: DiskOperationKind, path: string, fault: DiskFault): FileError {
   return fault === "eio"
     ? new FileError(kind, path, "EIO", "i/o error")
     : new FileError(kind, path, "ENOSPC", "no space left on device");

@@ -10,7 +10,7 @@ import { DiskSideFiles } from "../snap/side-files.ts";
 import { DiskSnapStore } from "../snap/snap-store.ts";
 import { createWal, readWal, resumeWal, type WalOptions } from "../wal/index.ts";
 import { MemoryBackend, MemoryStore } from "./backend.ts";
-import { type DiskOperation, SimulatedDisk } from "./disk.ts";
+import { type DiskOperation, faultError, SimulatedDisk } from "./disk.ts";
 
 /** Small, because memory is what the segments are made of. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
@@ -40,6 +40,12 @@ export class MemoryMachine {
   crash(): void {
     this.disk.crash();
     this.store.crash(this.options.prng);
+  }
+
+  /** The process was killed, the machine goes on: everything written is there. */
+  restart(): void {
+    this.disk.restart();
+    this.store.restart();
   }
 }
 
@@ -81,6 +87,10 @@ export async function openMemoryStorage(options: MemoryStorageOptions): Promise<
     onFatal: options.onFatal,
     ...(clock === undefined ? {} : { clock }),
     ...(latencyMs === undefined ? {} : { latencyMs: () => latencyMs(SYNC) }),
+    fault: (bytes) => {
+      const fault = machine.disk.outside("sync", SYNC.path, bytes);
+      return fault === undefined ? undefined : faultError("sync", SYNC.path, fault);
+    },
   });
   const reading = await readWal(files, "/wal");
   if (reading !== undefined) {

@@ -60,7 +60,11 @@ export async function resumeWal(options: WalOptions, reading: WalReading): Promi
   const torn = tail.garbageEnd > tail.end || tail.end > tail.sizeBytes;
   if (torn) await keepBroken(files, directory, last, tail.garbageEnd);
   const file = await SegmentFile.open(files, last.path, tail.sizeBytes, target);
+  // What a killed process wrote last may be in the system's cache only, and a durable write makes nothing durable but itself: without
+  // this, a power failure later would leave a hole before saves that were acknowledged.
   if (torn) await file.truncate(tail.end);
+  else await file.sync();
+  await files.syncDirectory(directory);
   const segments = reading.segments.map((name, i) => ({
     name,
     sizeBytes: reading.sizes[i] as number,
