@@ -110,6 +110,12 @@ export class StoreBuilder {
   finish(stored: StoredCompactions): MvccStore {
     const state = this.#state;
     assert(this.#checkpoint.ended === this.#checkpoint.started, "a checkpoint is taken whole");
+    // Such a compaction may have removed tombstones of which the checkpoint knows nothing: deleted keys would come back.
+    assert(
+      this.checkpointRevision === 0 ||
+        Math.max(stored.scheduled, stored.finished) <= this.checkpointRevision,
+      "no compaction was ordered beyond the revision of the checkpoint",
+    );
     this.#loadLeaves();
     state.keys.recountLive();
     if (this.#hasLeases || this.#checkpoint.hasLeases) this.#attachLeases();
@@ -123,7 +129,7 @@ export class StoreBuilder {
     state.headMain = state.revision;
     const { compactor } = this.#store;
     if (this.checkpointRevision === 0) state.compactRevision = stored.finished;
-    // Rows of the checkpoint that were compacted after it: the backend has lost them already, the index has not.
+    // Rows of the checkpoint that were compacted after it was made: the backend has lost them already, the index has not.
     else if (stored.finished > state.compactRevision) compactor.schedule(stored.finished, false);
     if (stored.scheduled > state.compactRevision) compactor.schedule(stored.scheduled, false);
     return this.#store;

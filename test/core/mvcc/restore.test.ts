@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type MvccStore, StoreBuilder, ValueFill } from "../../../src/core/mvcc/index.ts";
+import { type MvccStore, StoreBuilder } from "../../../src/core/mvcc/index.ts";
 import { sortByKey } from "../../../src/core/mvcc/sort-keys.ts";
+import { ValueFill } from "../../../src/core/mvcc/value-fill.ts";
 import {
   createDeleteRangeRequest,
   createKeyValue,
@@ -120,13 +121,13 @@ test("a checkpoint is taken whole or not at all", () => {
   );
 });
 
-test("a checkpoint older than a compaction: its dead rows go", () => {
+test("rows of a checkpoint that were compacted after it was made go", () => {
   const { store, sink } = history();
   const blocks = blocksOf(store);
+  const at = store.revision - 20;
   for (let i = 0; i < 10; i++) {
     store.put(createPutRequest({ key: `late${i}`, value: bytes("late") }), sink);
   }
-  const at = store.revision - 5;
   store.compact(at);
   while (store.stepCompaction(sink, 10).kind !== "finished");
   const b = builder(sink);
@@ -142,18 +143,54 @@ test("a checkpoint older than a compaction: its dead rows go", () => {
   for (let r = at; r <= store.revision; r++) assert.deepEqual(all(again, r), all(store, r));
 });
 
+test("a checkpoint before a compaction's revision is not used: deleted keys would come back", () => {
+  const { store, sink } = history();
+  const blocks = blocksOf(store);
+  store.deleteRange(createDeleteRangeRequest({ key: "k1" }), sink);
+  store.put(createPutRequest({ key: "other" }), sink);
+  const at = store.revision;
+  store.compact(at);
+  while (store.stepCompaction(sink, 10).kind !== "finished");
+  for (const stored of [
+    { scheduled: at, finished: at },
+    { scheduled: at, finished: -1 },
+  ]) {
+    const b = builder(sink);
+    for (const block of blocks) assert.ok(b.checkpointBlock(block));
+    assert.throws(() => b.finish(stored), /beyond the revision of the checkpoint/);
+  }
+});
+
 test("values are read back where they are asked for, or filled in the background", () => {
   const { store, sink } = history();
   const b = builder(sink);
   for (const block of blocksOf(store)) b.checkpointBlock(block);
   const again = b.finish(NONE);
   assert.equal(again.memory.valueBytes, 0);
-  const fill = new ValueFill(again);
-  for (const r of sink.sorted()) if (!r.tombstone) assert.ok(fill.row(r.main, r.sub, r.value));
-  const before = sink.rows.size;
+  const fill = new ValueFill(again, again.revision);
+  for (const r of sink.sorted()) assert.ok(fill.row(r.main, r.sub, r.tombstone, r.value));
+  assert.ok(fill.end());
+  assert.ok(sink.rows.size > 0);
   sink.rows.clear();
-  assert.ok(before > 0);
   assert.deepEqual(all(again), all(store), "nothing is asked of the backend any more");
+});
+
+test("a fill tells when index and backend disagree", () => {
+  const { store, sink } = history();
+  const rows = sink.sorted();
+  for (const wrong of ["lost", "added", "other value", "lost at the end"] as const) {
+    const fill = new ValueFill(store, store.revision);
+    const scan = rows.slice();
+    if (wrong === "lost") scan.splice(9, 1);
+    if (wrong === "lost at the end") scan.pop();
+    if (wrong === "added") scan.splice(9, 0, { ...(rows[9] as (typeof rows)[0]), sub: 77 });
+    if (wrong === "other value") {
+      const row9 = rows.find((r) => !r.tombstone) as (typeof rows)[0];
+      scan[rows.indexOf(row9)] = { ...row9, value: row("k0", row9.main, { version: 99 }) };
+    }
+    const agrees = scan.every((r) => fill.row(r.main, r.sub, r.tombstone, r.value)) && fill.end();
+    assert.equal(agrees, false, wrong);
+  }
 });
 
 test("row numbers and revisions pass 2^32", () => {
