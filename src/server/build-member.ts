@@ -9,7 +9,8 @@ import { Alarms } from "./apply/alarms.ts";
 import { bootstrapNode, isUnstarted, type NodeOptions, restartNode } from "./bootstrap.ts";
 import { Member, type MemberSettings, requestTimeoutMs } from "./member.ts";
 import type { Clock, MemberStorage } from "./ports.ts";
-import { restoreAlarms, restoreLeases, restoreMembership, restoreStore } from "./restore.ts";
+import { restoreAlarms, restoreLeases, restoreMembership } from "./restore.ts";
+import { restoreStore } from "./restore-store.ts";
 
 /** What a member is built from. */
 export interface MemberPlan {
@@ -49,7 +50,15 @@ export async function buildMember(plan: MemberPlan): Promise<Member> {
   await restoreLeases(backend, lessor);
   const alarms = new Alarms();
   await restoreAlarms(backend, alarms);
-  const store = await restoreStore(storage, lessor, plan.valueBytesMax);
+  const { store, checkpoint } = await restoreStore({
+    backend,
+    sideFiles: storage.sideFiles,
+    clusterId: settings.clusterId,
+    memberId: settings.id,
+    lessor,
+    valueBytesMax: plan.valueBytesMax,
+    onWarning: (message) => logger.warn(message),
+  });
   const node: NodeOptions = {
     id: settings.id,
     electionTicks: settings.electionTicks,
@@ -65,7 +74,7 @@ export async function buildMember(plan: MemberPlan): Promise<Member> {
     "local-member-id": idText(settings.id),
     "cluster-id": idText(settings.clusterId),
   });
-  const state = { store, lessor, cluster, alarms };
+  const state = { store, lessor, cluster, alarms, checkpoint };
   return new Member({ settings, raft, state, storage, clock, logger, metrics, onFatal });
 }
 

@@ -27,6 +27,8 @@ import { Alarms } from "./apply/alarms.ts";
 import { Applier } from "./apply/applier.ts";
 import { QUOTA_BYTES_DEFAULT } from "./apply/quota.ts";
 import type { RaftParts } from "./bootstrap.ts";
+import type { CheckpointStamp } from "./checkpoint-file.ts";
+import { Checkpointer, type CheckpointOptions, defaultCheckpoints } from "./checkpointer.ts";
 import { Compactor, type CompactorOptions } from "./compactor.ts";
 import { hashBackend } from "./hash-backend.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
@@ -45,6 +47,7 @@ import type { Refusal } from "./refusal.ts";
 import { RequestIds } from "./request-id.ts";
 import { Snapshotter } from "./snapshotter.ts";
 import { Turn } from "./turn.ts";
+import { ValueFiller } from "./value-fill.ts";
 import { WatchDriver } from "./watch-driver.ts";
 
 /** Bytes handed to the backend and not yet written, above which no further proposal is taken. */
@@ -74,6 +77,8 @@ export interface MemberSettings {
   /** An apply pass longer than this is logged, in milliseconds. */
   readonly slowApplyMs: number;
   readonly compaction: CompactorOptions;
+  /** When index checkpoints are written; undefined for `defaultCheckpoints`. */
+  readonly checkpoints?: CheckpointOptions;
 }
 
 /** The state a member starts from. */
@@ -82,6 +87,8 @@ export interface MemberState {
   readonly lessor: Lessor;
   readonly cluster: RaftCluster;
   readonly alarms: Alarms;
+  /** The index checkpoint the store was built from, if any: its values are not in memory yet. */
+  readonly checkpoint: CheckpointStamp | undefined;
 }
 
 /** What a member is built from. */
@@ -131,6 +138,8 @@ export class Member {
   readonly #ready: ReadyLoop;
   readonly #applier: Applier;
   readonly #snapshotter: Snapshotter;
+  readonly #checkpointer: Checkpointer;
+  readonly #filler: ValueFiller | undefined;
   readonly #leases: LeaseKeeper;
   readonly #revoked: Map<bigint, (() => void)[]> = new Map();
   #leader = 0n;
@@ -226,6 +235,32 @@ export class Member {
       },
       storage.found?.snapshot.index ?? 0,
     );
+    this.#checkpointer = new Checkpointer(
+      {
+        store: state.store,
+        applier: this.#applier,
+        backend,
+        sideFiles: storage.sideFiles,
+        clock,
+        clusterId: settings.clusterId,
+        memberId: settings.id,
+        onWarning: (message) => this.#logger.warn(message),
+      },
+      settings.checkpoints ?? defaultCheckpoints,
+      state.checkpoint,
+    );
+    if (state.checkpoint !== undefined) {
+      this.#filler = new ValueFiller(
+        {
+          store: state.store,
+          backend,
+          compactor: this.compactor,
+          clock,
+          onFatal: (error) => this.fail(error),
+        },
+        state.checkpoint.revision,
+      );
+    }
     this.#leases = new LeaseKeeper(state.lessor, clock, (id, waiter) => {
       const request = createLeaseRevokeRequest({ id });
       parts.metrics.lease.expired.inc();
@@ -244,6 +279,8 @@ export class Member {
     this.#tickLater();
     this.#leases.start();
     this.compactor.start();
+    this.#checkpointer.start();
+    this.#filler?.start();
     this.#pump();
   }
 
@@ -268,12 +305,17 @@ export class Member {
     this.#leases.stop();
     this.compactor.stop();
     const snapshotted = this.#snapshotter.stop();
-    // After a failure a snapshot under way may wait for ever, and closing gives back what it can.
-    if (!failed) {
+    // After a failure what is under way may wait for ever, and closing gives back what it can.
+    if (failed) {
+      this.#checkpointer.abandon();
+      void this.#filler?.stop();
+    } else {
       const broke = new Promise<void>((resolve) => {
         this.#onBrokeInStop = resolve;
       });
-      await Promise.race([snapshotted, broke]);
+      const filled = this.#filler?.stop() ?? Promise.resolve();
+      const background = [snapshotted, filled, this.#checkpointer.stop()];
+      await Promise.race([Promise.all(background), broke]);
     }
     this.#ready.stop();
     await this.#storage.close().catch((error: unknown) => {
@@ -284,6 +326,7 @@ export class Member {
 
   /** A part of the member broke: nothing is acknowledged any more, and the process must end. */
   fail(error: unknown): void {
+    this.#checkpointer.abandon();
     if (this.#onBrokeInStop !== undefined) {
       this.#brokeInStop ??= error;
       this.#onBrokeInStop();

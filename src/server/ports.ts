@@ -181,6 +181,8 @@ export const Bucket = {
   auth: 8,
   authUsers: 9,
   authRoles: 10,
+  /** Rows about this member's own files; no part of what is replicated, hashed or written to a snapshot. */
+  local: 11,
 } as const;
 export type Bucket = (typeof Bucket)[keyof typeof Bucket];
 

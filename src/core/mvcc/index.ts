@@ -17,7 +17,7 @@ export {
   TXN_OPS_MAX,
 } from "./requests.ts";
 export type { ResponseSource } from "./response-source.ts";
-export { StoreBuilder, type StoredCompactions, ValueFill } from "./restore.ts";
+export { StoreBuilder, type StoredCompactions } from "./restore.ts";
 export {
   DeleteResult,
   ONE_SHOT_BYTES_MAX,
@@ -42,6 +42,7 @@ export type {
   RevisionSink,
   StoreOptions,
 } from "./types.ts";
+export { ValueFill } from "./value-fill.ts";
 export {
   Watcher,
   type WatcherState,

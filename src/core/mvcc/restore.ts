@@ -52,6 +52,11 @@ export class StoreBuilder {
     return this.#checkpoint.ended ? this.#checkpoint.revision : 0;
   }
 
+  /** Compact revision of the checkpoint taken, -1 for none. */
+  get checkpointCompactRevision(): number {
+    return this.#checkpoint.ended ? this.#state.compactRevision : -1;
+  }
+
   /**
    * Takes the next row of the backend, in revision order, its bytes borrowed; false if it is damaged or out of order. Values are
    * kept in memory up to the store's limit.
@@ -157,41 +162,6 @@ export class StoreBuilder {
       const chunk = rows.chunkOf(row);
       const lease = leaseOf(chunk, chunk.slotOf(row));
       if (lease !== 0n) leases.attach(lease, keys.keyOf(id));
-    }
-  }
-}
-
-/** Brings values that are not in memory back, from a scan of the backend in the background. */
-export class ValueFill {
-  readonly #state: MvccState;
-  readonly #kv: DecodedKv = new DecodedKv();
-
-  constructor(store: MvccStore) {
-    this.#state = store.state;
-  }
-
-  /**
-   * Takes a put of the backend, its bytes borrowed; rows removed meanwhile are passed over. False when memory is full: the fill ends.
-   */
-  row(main: number, sub: number, value: Uint8Array): boolean {
-    const state = this.#state;
-    if (state.values.residentBytes >= state.valueBytesMax) return false;
-    const kv = this.#kv;
-    let row = state.rows.firstRowOf(main);
-    for (;;) {
-      const chunk = state.rows.chunkFrom(row);
-      if (chunk === undefined) return true;
-      const slot = chunk.lowerSlot(row);
-      if (chunk.main(slot) !== main || chunk.sub(slot) > sub) return true;
-      if (chunk.sub(slot) === sub) {
-        const size = chunk.valueBytes(slot);
-        if (chunk.isGone(slot) || size === TOMBSTONE || size === 0) return true;
-        if (state.isResident(chunk, slot) || !kv.decode(value)) return true;
-        if (kv.valueEnd - kv.valueStart !== size) return true;
-        state.storeValue(chunk, slot, value, kv.valueStart, kv.valueEnd);
-        return true;
-      }
-      row = chunk.rowAt(slot) + 1;
     }
   }
 }

@@ -49,6 +49,23 @@ export class MvccStore {
     return this.state.keys.countRange("", undefined);
   }
 
+  /** Grows by one with each change of a key. */
+  get changeCount(): number {
+    return this.state.rows.next;
+  }
+
+  /** What `changeCount` was at the end of `revision`. */
+  changeCountAt(revision: number): number {
+    return this.state.rows.firstRowOf(revision + 1);
+  }
+
+  /** Changes held, removed ones whose memory was given back not counted. Cost: O(chunks of rows). */
+  get rowCount(): number {
+    let count = 0;
+    for (const chunk of this.state.rows.chunks()) count += chunk.count - chunk.goneCount;
+    return count;
+  }
+
   /** Bytes of values in memory, and of rows. */
   get memory(): { valueBytes: number; rowBytes: number } {
     return {
@@ -168,9 +185,10 @@ export class MvccStore {
     if (revision > 0) {
       if (revision < this.state.compactRevision) return "compacted";
       if (revision > this.state.revision) return "futureRev";
-      const kept = this.compactor.hashAt(revision);
-      if (kept !== undefined) return kept;
     }
+    // Also for 0, before it means the newest: a first Compact(0) succeeds, and its hash is found here.
+    const kept = this.compactor.hashAt(revision);
+    if (kept !== undefined) return kept;
     if (!this.compactor.isIdle) return "wait";
     return this.beginHash(revision);
   }
