@@ -57,7 +57,7 @@ void test("the real etcd passes the same judgement", {
 
 // ------------------------------------------------------------------------------------------------------------------- planted
 
-const shape = { connections: 2, streams: 4, isBulk: false };
+const shape = { connections: 2, streams: 4, size: "small" } as const;
 /** Long enough for some hundred operations, too short for the store to have them all: they are in the log alone. */
 const briefly = { moment: { name: "load", afterMs: 250 }, shape } as const;
 const plainly = { startKillsMs: [], flags: [] };

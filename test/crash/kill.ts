@@ -1,5 +1,5 @@
 // Chooses and awaits the moment of a kill: after some time, or when the server makes a file in one of its folders (a WAL segment, a
-// Raft snapshot, a table of its store), which is when several files have to fit together.
+// Raft snapshot, a table of its store, an index checkpoint), which is when several files have to fit together; or in an orderly stop.
 
 import { existsSync, statSync, watch } from "node:fs";
 import { join } from "node:path";
@@ -8,18 +8,28 @@ import type { Prng } from "../../src/base/index.ts";
 import type { ServerProcess } from "../support/server-process.ts";
 import type { LoadShape } from "./load.ts";
 
-/** Folders whose changes are worth a kill, below the data directory. */
-const folders: Readonly<Record<"wal" | "snap" | "store", string>> = {
-  wal: join("member", "wal"),
-  snap: join("member", "snap"),
-  store: join("member", "snap", "db"),
+interface Place {
+  /** Below the data directory. */
+  readonly folder: string;
+  /** Names of the files that count. */
+  readonly names: RegExp;
+}
+
+/** Where changes are worth a kill. */
+const places: Readonly<Record<"wal" | "snap" | "store" | "checkpoint", Place>> = {
+  wal: { folder: join("member", "wal"), names: /./ },
+  snap: { folder: join("member", "snap"), names: /\.snap/ },
+  store: { folder: join("member", "snap", "db"), names: /./ },
+  checkpoint: { folder: join("member", "snap"), names: /\.side/ },
 };
 
 /** When a server is killed. `name` is for reports. */
 export type KillMoment =
   | { readonly name: "load" | "early"; readonly afterMs: number }
+  /** SIGTERM, and SIGKILL so long after it. */
+  | { readonly name: "stop"; readonly afterMs: number; readonly graceMs: number }
   | {
-      readonly name: keyof typeof folders;
+      readonly name: keyof typeof places;
       /** Which change of the folder. */
       readonly change: number;
       readonly afterMs: number;
@@ -37,24 +47,47 @@ export interface RoundPlan {
   readonly flags: readonly string[];
 }
 
+/** How long an orderly stop may take. */
+const stopMsMax = 20_000;
+/** A server under load writes its first index checkpoint after 20 s. */
+const checkpointMsMax = 24_000;
+
 /** Draws how a round goes. */
 export function drawPlan(prng: Prng): RoundPlan {
-  const isBulk = prng.chance(0.12);
-  const shape = isBulk
-    ? { connections: 2, streams: 6, isBulk }
-    : { connections: 1 + prng.below(4), streams: 1 + prng.below(12), isBulk };
+  const size = prng.pick(sizes);
+  const moment = drawMoment(prng, size);
+  // A checkpoint is for a store of many rows, and a new segment for long entries: few clients wait less for each other.
+  const shape =
+    size === "small"
+      ? { connections: 1 + prng.below(4), streams: 1 + prng.below(12), size }
+      : { connections: 2, streams: 6, size };
   const startKillCount = prng.chance(0.3) ? 1 + prng.below(2) : 0;
   const startKillsMs = Array.from({ length: startKillCount }, () => 20 + prng.below(900));
-  return { moment: drawMoment(prng, isBulk), shape, startKillsMs, flags: drawFlags(prng) };
+  return { moment, shape, startKillsMs, flags: drawFlags(prng) };
 }
 
-function drawMoment(prng: Prng, isBulk: boolean): KillMoment {
+const sizes: readonly LoadShape["size"][] = [
+  ...Array.from({ length: 6 }, () => "small" as const),
+  "large",
+  "many",
+];
+
+function drawMoment(prng: Prng, size: LoadShape["size"]): KillMoment {
   const afterMs = prng.below(15);
-  if (isBulk) return { name: "wal", change: 1 + prng.below(3), afterMs, timeoutMs: 6_000 };
-  const at = prng.below(10);
-  if (at < 2) return { name: "early", afterMs: prng.below(60) };
-  if (at < 6) return { name: "load", afterMs: 50 + prng.below(900) };
-  const name = at < 8 ? "snap" : "store";
+  if (size === "large")
+    return { name: "wal", change: 1 + prng.below(3), afterMs, timeoutMs: 6_000 };
+  const at = prng.below(20);
+  if (size === "many" && at < 3) {
+    const change = 1 + prng.below(2);
+    return { name: "checkpoint", change, afterMs, timeoutMs: checkpointMsMax };
+  }
+  if (at < (size === "many" ? 16 : 2)) {
+    const graceMs = prng.chance(0.5) ? stopMsMax : prng.below(600);
+    return { name: "stop", afterMs: 200 + prng.below(1_500), graceMs };
+  }
+  if (at < 5) return { name: "early", afterMs: prng.below(200) };
+  if (at < 13) return { name: "load", afterMs: 50 + prng.below(900) };
+  const name = at < 17 ? "snap" : "store";
   return { name, change: 1 + prng.below(4), afterMs, timeoutMs: 1_000 };
 }
 
@@ -78,7 +111,7 @@ export async function untilMoment(
   const ended = server.exited.then(() => "ended" as const);
   const come =
     "change" in moment
-      ? untilChange(join(server.dir, folders[moment.name]), moment.change, moment.timeoutMs)
+      ? untilChange(server.dir, places[moment.name], moment)
       : Promise.resolve(true);
   const passed = come.then(async (isCome) => {
     await sleep(moment.afterMs);
@@ -87,10 +120,15 @@ export async function untilMoment(
   return await Promise.race([passed, ended]);
 }
 
-/** True when the folder has changed, false after `timeoutMs`. */
-function untilChange(folder: string, change: number, timeoutMs: number): Promise<boolean> {
+/** True when the place has changed, false after `timeoutMs`. */
+function untilChange(
+  dir: string,
+  { folder: below, names }: Place,
+  { change, timeoutMs }: { readonly change: number; readonly timeoutMs: number },
+): Promise<boolean> {
   return new Promise((resolve) => {
     let left = change;
+    const folder = join(dir, below);
     // The real etcd has a file where our store has a folder.
     const watcher =
       existsSync(folder) && statSync(folder).isDirectory() ? watch(folder) : undefined;
@@ -101,8 +139,8 @@ function untilChange(folder: string, change: number, timeoutMs: number): Promise
     };
     const timer = setTimeout(() => done(false), timeoutMs);
     watcher?.on("error", () => undefined);
-    watcher?.on("change", (event) => {
-      if (event === "rename" && --left === 0) done(true);
+    watcher?.on("change", (event, name) => {
+      if (event === "rename" && names.test(String(name)) && --left === 0) done(true);
     });
   });
 }

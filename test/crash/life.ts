@@ -116,7 +116,8 @@ export class Life {
     const load = new Load(server.endpoint, this.#state, plan.shape, this.#prng.fork("load"));
     this.#momentOutcome = await untilMoment(server, plan.moment);
     load.expectKill();
-    await server.kill();
+    if (plan.moment.name === "stop") await server.stop(plan.moment.graceMs);
+    else await server.kill();
     this.#server = undefined;
     const evidence = await load.end();
     const died = `the server ended by itself:\n${server.logTail()}`;

@@ -5,7 +5,7 @@ import { GrpcClient } from "../support/grpc-client.ts";
 import type { Evidence } from "./ledger.ts";
 import { Listener } from "./listener.ts";
 import type { Action, Operation } from "./ops.ts";
-import { Requests, type Standing } from "./requests.ts";
+import { type LoadSize, Requests, type Standing } from "./requests.ts";
 import { send } from "./wire.ts";
 
 /** How much is asked at once. */
@@ -13,8 +13,7 @@ export interface LoadShape {
   readonly connections: number;
   /** Open calls on each connection at most. */
   readonly streams: number;
-  /** Half of the operations are puts of large values. */
-  readonly isBulk: boolean;
+  readonly size: LoadSize;
 }
 
 /** What goes on from round to round on one data directory. */
@@ -56,7 +55,7 @@ export class Load {
     for (const client of working) {
       for (let stream = 0; stream < shape.streams; stream++) {
         const requests = new Requests(prng.fork(`worker ${this.#workers.length}`), state.standing);
-        this.#workers.push(this.#work(client, requests, shape.isBulk));
+        this.#workers.push(this.#work(client, requests, shape.size));
       }
     }
   }
@@ -69,13 +68,14 @@ export class Load {
   /** To be called right before the kill: from here on calls may break. */
   expectKill(): void {
     this.#isEnding = true;
+    const { cancelled } = this.#listener;
+    if (cancelled !== undefined) this.#problems.push(`the watch was ended: ${cancelled.reason}`);
   }
 
   /** Waits until all calls have come to an end, after the kill. */
   async end(): Promise<Evidence> {
     await Promise.all(this.#workers);
-    const { told, revision, cancelled, problems } = this.#listener;
-    if (cancelled !== undefined) this.#problems.push(`the watch was ended: ${cancelled.reason}`);
+    const { told, revision, problems } = this.#listener;
     this.#listener.close();
     for (const client of this.#clients) client.close();
     return {
@@ -86,12 +86,12 @@ export class Load {
     };
   }
 
-  async #work(client: GrpcClient, requests: Requests, isBulk: boolean): Promise<void> {
+  async #work(client: GrpcClient, requests: Requests, size: LoadSize): Promise<void> {
     while (!this.#isEnding) {
       const id = this.#state.nextId++;
       const operation: Operation = {
         id,
-        request: requests.draw(id, isBulk),
+        request: requests.draw(id, size),
         sent: this.#state.moment++,
         ended: Number.POSITIVE_INFINITY,
         floor: this.#state.seen,

@@ -37,7 +37,7 @@ export class PerfectServer {
     for (let i = 0; i < count; i++) {
       const isKnown = i < count - unknown;
       const id = this.#nextId++;
-      const request = this.#requests.draw(id, false);
+      const request = this.#requests.draw(id, "small");
       const sent = this.#moment++;
       // What is under way together has seen the same.
       const floor = isKnown ? this.#model.revision : this.#standing.toldRevision;

@@ -7,7 +7,10 @@ import { FILLING_BYTES_MAX, valueToken } from "./values.ts";
 /** Keys that small values go to. */
 const keyCount = 80;
 /** Keys that large values go to: few, they stay in memory. */
-const bulkKeyCount = 6;
+const largeKeyCount = 6;
+/** Keys of transactions that write many, and how many one of them writes; etcd takes 128 operations. */
+const manyKeyCount = 4_000;
+const manyPutCount = 100;
 /** Largest filling of a small value and of one in a hundred, in bytes. */
 const fillingBytes = 300;
 const longFillingBytes = 20_000;
@@ -32,6 +35,9 @@ function keyName(index: number): string {
   return `k${String(index).padStart(3, "0")}`;
 }
 
+/** Whether every second operation puts a large value, or many. */
+export type LoadSize = "small" | "large" | "many";
+
 /** A generator of requests. */
 export class Requests {
   readonly #prng: Prng;
@@ -42,10 +48,12 @@ export class Requests {
     this.#standing = standing;
   }
 
-  /** The request of operation `id`; with `isBulk` every second one puts a large value. */
-  draw(id: number, isBulk: boolean): Request {
+  /** The request of operation `id`. */
+  draw(id: number, size: LoadSize): Request {
     const prng = this.#prng;
-    if (isBulk && prng.chance(0.5)) return this.#bulkPut(id);
+    if (size !== "small" && prng.chance(0.5)) {
+      return size === "large" ? this.#largePut(id) : this.#manyPuts(id);
+    }
     const at = prng.below(1000);
     if (at < 330) return single("Put", this.#put(id, 0, this.#key()));
     if (at < 480) return this.#guarded(id);
@@ -78,11 +86,21 @@ export class Requests {
     return { kind: "put", key, value, lease: this.#lease(), prev: this.#prng.chance(0.3) };
   }
 
-  #bulkPut(id: number): Request {
-    const key = `bulk${this.#prng.below(bulkKeyCount)}`;
+  #largePut(id: number): Request {
+    const key = `large${this.#prng.below(largeKeyCount)}`;
     const length = FILLING_BYTES_MAX / 4 + this.#prng.below(FILLING_BYTES_MAX / 2);
     const value = valueToken(id, 0, length);
     return single("Put", { kind: "put", key, value, lease: 0n, prev: false });
+  }
+
+  #manyPuts(id: number): Request {
+    const first = this.#prng.below(manyKeyCount);
+    const success = Array.from({ length: manyPutCount }, (_, index): Action => {
+      const key = `m${String((first + index * 31) % manyKeyCount).padStart(5, "0")}`;
+      const value = valueToken(id, index, index % 8);
+      return { kind: "put", key, value, lease: 0n, prev: false };
+    });
+    return { kind: "kv", rpc: "Txn", txn: { compares: [], success, failure: [] } };
   }
 
   #span(): { key: string; end: string } {
