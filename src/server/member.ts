@@ -26,10 +26,11 @@ import {
 import { Alarms } from "./apply/alarms.ts";
 import { Applier } from "./apply/applier.ts";
 import { QUOTA_BYTES_DEFAULT } from "./apply/quota.ts";
+import { Background } from "./background.ts";
 import type { RaftParts } from "./bootstrap.ts";
 import type { CheckpointStamp } from "./checkpoint-file.ts";
-import { Checkpointer, type CheckpointOptions, defaultCheckpoints } from "./checkpointer.ts";
-import { Compactor, type CompactorOptions } from "./compactor.ts";
+import type { CheckpointOptions } from "./checkpointer.ts";
+import type { Compactor, CompactorOptions } from "./compactor.ts";
 import { hashBackend } from "./hash-backend.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Cancel, Clock, MemberStorage } from "./ports.ts";
@@ -45,9 +46,7 @@ import { LinearizableReads, type Reader } from "./read.ts";
 import { ReadyLoop } from "./ready.ts";
 import type { Refusal } from "./refusal.ts";
 import { RequestIds } from "./request-id.ts";
-import { Snapshotter } from "./snapshotter.ts";
 import { Turn } from "./turn.ts";
-import { ValueFiller } from "./value-fill.ts";
 import { WatchDriver } from "./watch-driver.ts";
 
 /** Bytes handed to the backend and not yet written, above which no further proposal is taken. */
@@ -137,9 +136,7 @@ export class Member {
   readonly #turn: Turn;
   readonly #ready: ReadyLoop;
   readonly #applier: Applier;
-  readonly #snapshotter: Snapshotter;
-  readonly #checkpointer: Checkpointer;
-  readonly #filler: ValueFiller | undefined;
+  readonly #background: Background;
   readonly #leases: LeaseKeeper;
   readonly #revoked: Map<bigint, (() => void)[]> = new Map();
   #leader = 0n;
@@ -215,57 +212,14 @@ export class Member {
       this.#ids,
       timeoutMs,
     );
-    this.compactor = new Compactor(
-      { store: state.store, applier: this.#applier, queuedBytes: () => backend.queuedBytes, clock },
-      settings.compaction,
-    );
-    this.#snapshotter = new Snapshotter(
-      {
-        backend,
-        snap: storage.snap,
-        wal: storage.wal,
-        log: raft.log,
-        ready: this.#ready,
-        cluster: state.cluster,
-        clock,
-        snapshotCount: settings.snapshotCount,
-        catchupEntries: settings.catchupEntries,
-        snapFilesMax: settings.snapFilesMax,
-        onFatal: (error) => this.fail(error),
-      },
-      storage.found?.snapshot.index ?? 0,
-    );
-    this.#checkpointer = new Checkpointer(
-      {
-        store: state.store,
-        applier: this.#applier,
-        backend,
-        sideFiles: storage.sideFiles,
-        clock,
-        clusterId: settings.clusterId,
-        memberId: settings.id,
-        onWarning: (message) => this.#logger.warn(message),
-      },
-      settings.checkpoints ?? defaultCheckpoints,
-      state.checkpoint,
-    );
-    if (state.checkpoint !== undefined) {
-      this.#filler = new ValueFiller(
-        {
-          store: state.store,
-          backend,
-          compactor: this.compactor,
-          clock,
-          onFatal: (error) => this.fail(error),
-        },
-        state.checkpoint.revision,
-      );
-    }
-    this.#leases = new LeaseKeeper(state.lessor, clock, (id, waiter) => {
-      const request = createLeaseRevokeRequest({ id });
-      parts.metrics.lease.expired.inc();
-      this.proposeMessage(Arm.leaseRevoke, LeaseRevokeRequestCodec, request, waiter);
+    this.#background = new Background({
+      ...parts,
+      ready: this.#ready,
+      applier: this.#applier,
+      onFatal: (error) => this.fail(error),
     });
+    this.compactor = this.#background.compactor;
+    this.#leases = new LeaseKeeper(state.lessor, clock, (id, waiter) => this.#expire(id, waiter));
     this.watches = new WatchDriver(state.store, clock);
   }
 
@@ -278,9 +232,7 @@ export class Member {
     this.#nextTickMs = this.clock.nowMs() + this.#settings.tickMs;
     this.#tickLater();
     this.#leases.start();
-    this.compactor.start();
-    this.#checkpointer.start();
-    this.#filler?.start();
+    this.#background.start();
     this.#pump();
   }
 
@@ -303,19 +255,12 @@ export class Member {
     this.#stopped = true;
     this.#cancelTick?.();
     this.#leases.stop();
-    this.compactor.stop();
-    const snapshotted = this.#snapshotter.stop();
-    // After a failure what is under way may wait for ever, and closing gives back what it can.
-    if (failed) {
-      this.#checkpointer.abandon();
-      void this.#filler?.stop();
-    } else {
+    if (failed) this.#background.abandon();
+    else {
       const broke = new Promise<void>((resolve) => {
         this.#onBrokeInStop = resolve;
       });
-      const filled = this.#filler?.stop() ?? Promise.resolve();
-      const background = [snapshotted, filled, this.#checkpointer.stop()];
-      await Promise.race([Promise.all(background), broke]);
+      await Promise.race([this.#background.stop(), broke]);
     }
     this.#ready.stop();
     await this.#storage.close().catch((error: unknown) => {
@@ -326,7 +271,7 @@ export class Member {
 
   /** A part of the member broke: nothing is acknowledged any more, and the process must end. */
   fail(error: unknown): void {
-    this.#checkpointer.abandon();
+    this.#background.abandon();
     if (this.#onBrokeInStop !== undefined) {
       this.#brokeInStop ??= error;
       this.#onBrokeInStop();
@@ -542,7 +487,7 @@ export class Member {
     this.header.raftTerm = this.#applier.term;
     this.reads.onApplied(this.#applier.index);
     this.watches.flush();
-    this.#snapshotter.onApplied(this.#applier.index, this.#applier.confState);
+    this.#background.onApplied(this.#applier.index, this.#applier.confState);
   }
 
   #reportSlowApply(tookMs: number, entryCount: number): void {
@@ -595,6 +540,12 @@ export class Member {
     if (!this.isLeader) return;
     const extendMs = this.#settings.electionTicks * this.#settings.tickMs;
     this.lessor.promote(this.clock.nowMs(), extendMs);
+  }
+
+  #expire(id: bigint, waiter: Waiter): void {
+    this.#metrics.lease.expired.inc();
+    const request = createLeaseRevokeRequest({ id });
+    this.proposeMessage(Arm.leaseRevoke, LeaseRevokeRequestCodec, request, waiter);
   }
 
   #onLeaseRevoked(id: bigint): void {

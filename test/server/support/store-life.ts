@@ -107,15 +107,13 @@ export class StoreLife {
 
   /** Waits for `promise` while time goes on. */
   async until<T>(promise: Promise<T>): Promise<T> {
-    let done = false;
+    const outcome = { settled: false };
     const watched = promise.finally(() => {
-      done = true;
+      outcome.settled = true;
     });
     watched.catch(() => undefined);
-    for (let ms = 0; !done; ms++) {
-      if (ms > 100_000) throw new Error("nothing happens any more");
-      await this.advance(1);
-    }
+    for (let ms = 0; ms < 100_000 && !outcome.settled; ms++) await this.advance(1);
+    if (!outcome.settled) throw new Error("nothing happens any more");
     return watched;
   }
 
