@@ -64,6 +64,8 @@ export class Contender {
     if (failed !== undefined) {
       throw new Error(`${this.name}: ${failed.errors} of ${failed.done} ${failed.op} failed`);
     }
+    const unmeasured = result.groups.find((g) => g.op !== "watch" && !(g.perSecond > 0));
+    if (unmeasured !== undefined) throw new Error(`${this.name}: ${unmeasured.op} took no time`);
     return result;
   }
 

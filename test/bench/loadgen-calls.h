@@ -267,7 +267,8 @@ static bool may_send(const Group *g) {
 
 static void fill(Conn *c, double t) {
   Group *g = c->group;
-  if (!send_pending(c) || g->rate || *g->op == 'w') return;
+  /* Before the clock runs nothing is sent, though the server may already speak: it would be work nobody counts. */
+  if (!send_pending(c) || g->rate || *g->op == 'w' || g->started == 0) return;
   while (c->in_flight < g->streams && c->pending.len == 0 && may_send(g)) issue(c, t);
 }
 

@@ -212,7 +212,7 @@ const large: Section = {
       floor: { ratio: 1 },
       aim: { ratio: 10 },
       measure: async (contender) => {
-        const group = { op: "list", prefix: "big-", limit: pageKeys, total: 20 } as const;
+        const group = { op: "list", prefix: "big-", limit: pageKeys, total: 60 } as const;
         return first(await contender.load([group])).perSecond;
       },
     },
