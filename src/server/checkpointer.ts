@@ -77,6 +77,7 @@ export class Checkpointer {
   #stopped = false;
   /** Blocks follow each other without a pause from now on. */
   #hurried = false;
+  #wake: () => void = () => {};
   #giveUp: () => void = () => {};
   #givenUp: Promise<void>;
 
@@ -111,6 +112,7 @@ export class Checkpointer {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#hurried = true;
+    this.#wake();
     const isWorthIt = store.changeCount - this.#rowsAtLast >= this.#options.rowsMin;
     if (this.#busy === undefined && isWorthIt) this.#begin();
     if (this.#busy === undefined) return;
@@ -123,6 +125,7 @@ export class Checkpointer {
   abandon(): void {
     this.#stopped = true;
     this.#giveUp();
+    this.#wake();
   }
 
   #pollLater(): void {
@@ -206,6 +209,7 @@ export class Checkpointer {
 
   #pause(): Promise<void> {
     return new Promise((resolve) => {
+      this.#wake = resolve;
       this.#parts.clock.after(this.#options.pauseMs, resolve);
     });
   }

@@ -27,6 +27,7 @@ export class ValueFiller {
   /** Revision of the checkpoint. */
   readonly #revision: number;
   #running: Promise<void> | undefined;
+  #wake: () => void = () => {};
   #stopped = false;
 
   constructor(parts: FillerParts, revision: number) {
@@ -46,6 +47,7 @@ export class ValueFiller {
   /** Resolves when nothing is read any more: the backend may be closed. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#wake();
     await this.#running;
   }
 
@@ -65,6 +67,7 @@ export class ValueFiller {
 
   #pause(): Promise<void> {
     return new Promise((resolve) => {
+      this.#wake = resolve;
       this.#parts.clock.after(PAUSE_MS, resolve);
     });
   }
