@@ -100,6 +100,12 @@ for (const [name, wanted] of [
   });
 }
 
+test("hashKv(0) after a first compaction at 0 is that compaction's hash", () => {
+  const { store, sink } = smallStore();
+  compact(store, sink, 0);
+  assert.deepEqual(store.hashKv(0), { hash: 1084519789, compactRevision: -1, hashRevision: 0 });
+});
+
 test("hashKv() passes over a tombstone at the compact revision", () => {
   const { store, sink } = smallStore();
   put(store, sink, "a", "1");
