@@ -14,7 +14,7 @@ const WATCHERS_MAX = 512;
 /** Distinct main revisions of one batch at most. */
 const REVISIONS_MAX = 1000;
 /** A pass ends with the revision that takes it past this, in bytes: its batches are encoded in one turn. */
-const PASS_BYTES_MAX = 8 * 1024 * 1024;
+const PASS_BYTES_MAX: number = 16 << 20;
 /** Changes of a single key followed back from the newest; with more, reading the rows serves better. */
 const CHAIN_MAX = 1024;
 

@@ -37,6 +37,7 @@ export function sizeKeyOnly(key: string): number {
   return key.length === 0 ? 0 : 1 + sizeVarint(key.length) + key.length;
 }
 
+/** Writes a KeyValue that holds the key alone; returns the position after it. */
 export function writeKeyOnly(key: string, buf: Uint8Array, pos: number): number {
   if (key.length === 0) return pos;
   buf[pos] = TAG_KEY;

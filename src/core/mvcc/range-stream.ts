@@ -84,6 +84,7 @@ export class RangeChunk {
   }
 }
 
+/** A RangeStream under way: chunk after chunk of one pinned revision. */
 export class RangeStream {
   readonly #state: MvccState;
   readonly #request: RangeRequest;

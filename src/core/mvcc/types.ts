@@ -42,6 +42,7 @@ export interface RevisionSink {
  */
 export type LoadValue = (main: number, sub: number) => Uint8Array;
 
+/** What a store is built with. */
 export interface StoreOptions {
   readonly leases: LeaseBook;
   /** Needed when values may be absent from memory: after a checkpoint was loaded, or with `valueBytesMax`. */

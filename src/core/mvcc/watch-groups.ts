@@ -13,6 +13,7 @@ export interface WatchShape {
   readonly prevKv: boolean;
 }
 
+/** Watchers that get the same events. */
 export interface WatchGroup<T> {
   readonly shape: WatchShape;
   readonly range: KeyRange;

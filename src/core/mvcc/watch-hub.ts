@@ -54,6 +54,7 @@ export class Watcher {
   }
 }
 
+/** All watchers of one store. */
 export class WatchHub {
   #state: MvccState;
   readonly #groups: WatchGroups<Watcher> = new WatchGroups();
