@@ -10,7 +10,7 @@ import { bootstrapNode, isUnstarted, type NodeOptions, restartNode } from "./boo
 import { Member, type MemberSettings, requestTimeoutMs } from "./member.ts";
 import type { Clock, MemberStorage } from "./ports.ts";
 import { restoreAlarms, restoreLeases, restoreMembership } from "./restore.ts";
-import { restoreStore } from "./restore-store.ts";
+import { restoreStore, type StoreSizes } from "./restore-store.ts";
 
 /** What a member is built from. */
 export interface MemberPlan {
@@ -23,6 +23,8 @@ export interface MemberPlan {
   readonly leaseCheckpoints: boolean;
   /** Values kept in memory; beyond it, reads of old ones go to the backend. */
   readonly valueBytesMax: number;
+  /** Sizes of the store's parts, smaller in tests. */
+  readonly storeSizes?: StoreSizes;
   readonly storage: MemberStorage;
   readonly clock: Clock;
   /** Spreads elections: `ticks` to 2 * `ticks` - 1. */
@@ -57,6 +59,7 @@ export async function buildMember(plan: MemberPlan): Promise<Member> {
     memberId: settings.id,
     lessor,
     valueBytesMax: plan.valueBytesMax,
+    ...(plan.storeSizes === undefined ? {} : { storeSizes: plan.storeSizes }),
     onWarning: (message) => logger.warn(message),
   });
   const node: NodeOptions = {

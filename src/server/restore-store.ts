@@ -8,7 +8,13 @@
 // Values of its rows are read when they are asked for, and brought to memory in the background (value-fill.ts).
 
 import type { LeaseBook } from "../core/lease/index.ts";
-import { type MvccStore, readRevision, revisionBytes, StoreBuilder } from "../core/mvcc/index.ts";
+import {
+  type MvccStore,
+  readRevision,
+  revisionBytes,
+  StoreBuilder,
+  type StoreOptions,
+} from "../core/mvcc/index.ts";
 import { FINISHED_COMPACT_KEY, SCHEDULED_COMPACT_KEY } from "./apply/applier.ts";
 import { BootstrapError } from "./bootstrap.ts";
 import {
@@ -21,6 +27,9 @@ import {
 } from "./checkpoint-file.ts";
 import { type Backend, Bucket, type SideFiles } from "./ports.ts";
 
+/** Sizes of the store's parts; the store has a default for each. */
+export type StoreSizes = Pick<StoreOptions, "valueChunkBytes" | "rowChunkBits" | "leafKeysMax">;
+
 /** What the store is built from. */
 export interface StorePlan {
   readonly backend: Backend;
@@ -31,6 +40,7 @@ export interface StorePlan {
   readonly lessor: LeaseBook;
   /** Values kept in memory; beyond it, reads of old ones go to the backend. */
   readonly valueBytesMax: number;
+  readonly storeSizes?: StoreSizes;
   /** Why a checkpoint that is there was not used. */
   readonly onWarning: (message: string) => void;
 }
@@ -71,10 +81,11 @@ export async function restoreStore(plan: StorePlan): Promise<RestoredStore> {
   return { store: builder.finish(compactions), checkpoint: loaded?.stamp };
 }
 
-function newBuilder({ backend, lessor, valueBytesMax }: StorePlan): StoreBuilder {
+function newBuilder({ backend, lessor, valueBytesMax, storeSizes }: StorePlan): StoreBuilder {
   return new StoreBuilder({
     leases: lessor,
     valueBytesMax,
+    ...storeSizes,
     loadValue: (main, sub) => {
       const row = backend.get(Bucket.key, revisionBytes(main, sub));
       if (row === undefined)

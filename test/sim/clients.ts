@@ -56,6 +56,7 @@ export class Clients {
   readonly #history: History;
   readonly #watchers: { readonly watcher: Watcher; readonly record: WatchRecord }[] = [];
   #outstanding = 0;
+  #started = false;
   #stopped = false;
   #failed = false;
 
@@ -67,8 +68,13 @@ export class Clients {
     this.#history = history;
   }
 
+  /** Begins, or goes on after a pause. */
   start(): void {
     const prng = this.#prng;
+    if (!this.#started) {
+      this.#started = true;
+      for (let i = prng.below(10); i > 0; i--) this.#request();
+    }
     const delayMs = prng.chance(0.03) ? 300 + prng.below(3000) : prng.below(6) / 2;
     this.#clock.after(delayMs, () => {
       if (this.#stopped) return;

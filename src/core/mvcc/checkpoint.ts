@@ -68,7 +68,8 @@ export class CheckpointWriter {
   #header(): Uint8Array {
     let p = writeVarint(this.#buf, 1, MAGIC);
     p = writeVarint(this.#buf, p, this.revision);
-    p = writeVarint(this.#buf, p, this.#state.compactRevision + 1);
+    // That of the beginning: a compaction ordered since waits for this checkpoint, which still has the rows it removes.
+    p = writeVarint(this.#buf, p, this.#walk.revision + 1);
     return this.#block(KIND.header, p);
   }
 
