@@ -17,7 +17,7 @@ import { createLevelBackend, isUnusedStore, openLevelBackend } from "./leveldb/i
 import { lockHolder } from "./lock.ts";
 import { mismatch } from "./memory/storage.ts";
 import { NodeFiles } from "./node-files.ts";
-import { DiskSideFiles } from "./snap/side-files.ts";
+import { DiskSideFiles, isSideFileName } from "./snap/side-files.ts";
 import { DiskSnapStore } from "./snap/snap-store.ts";
 import { createWal, isSegmentName, readWal, resumeWal, type WalOptions } from "./wal/index.ts";
 
@@ -100,10 +100,16 @@ async function resume(
   if (!(await files.exists(joinPath(places.db, "CURRENT")))) {
     throw new StorageRefusal(`database file (${places.db}) of the backend is missing`);
   }
+  // Side files may spare the next reader a scan of all keys.
+  const keysLater = ((await files.list(places.snap)) ?? []).some(isSideFileName);
   // Reading the log changes nothing, so it may go on while the store is checked and locked.
   const [reading, backend] = await Promise.allSettled([
     readWal(files, places.wal),
-    openLevelBackend(places.db, { files, clock: options.clock, onFatal: options.onFatal }),
+    openLevelBackend(
+      places.db,
+      { files, clock: options.clock, onFatal: options.onFatal },
+      keysLater,
+    ),
   ]);
   try {
     if (backend.status === "rejected") throw backend.reason;

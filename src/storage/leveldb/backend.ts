@@ -18,8 +18,11 @@ import type {
 import { encodeMarker, type Marker, markerKey, OWN_BUCKET } from "../applied-marker.ts";
 import { DamagedFile, type Files, joinPath } from "../files.ts";
 import { ArenaPool, openKey, openValue, RowBatch, storedKey } from "../rows.ts";
-import { findDamage } from "./check.ts";
+import { findDamage, type UncheckedTables } from "./check.ts";
 import type { LevelEngine, NativeBatch } from "./engine.ts";
+
+/** Makes a key the least one behind it. */
+const AFTER: Buffer = Buffer.alloc(1);
 
 /** How long the first row of a write waits for others to join: etcd's batch interval. Each write's sync holds up the WAL's. */
 const WRITE_DELAY_MS = 100;
@@ -56,6 +59,7 @@ export class LevelBackend implements Backend {
   readonly opened: AppliedMark;
   readonly #engine: LevelEngine;
   readonly #options: LevelBackendOptions;
+  readonly #unchecked: UncheckedTables | undefined;
   readonly #arenas: ArenaPool = new ArenaPool();
   readonly #freeNative: NativeBatch[] = [];
   #marker: Marker;
@@ -77,8 +81,14 @@ export class LevelBackend implements Backend {
   #sizeAtMs = Number.NEGATIVE_INFINITY;
   #measuring = false;
 
-  /** `marker`: of the last batch in the store. */
-  constructor(engine: LevelEngine, marker: Marker, options: LevelBackendOptions) {
+  /** `marker`: of the last batch in the store. `unchecked`: tables to be checked before they are scanned. */
+  constructor(
+    engine: LevelEngine,
+    marker: Marker,
+    options: LevelBackendOptions,
+    unchecked?: UncheckedTables,
+  ) {
+    this.#unchecked = unchecked;
     this.#engine = engine;
     this.#options = options;
     this.#marker = marker;
@@ -154,8 +164,13 @@ export class LevelBackend implements Backend {
     await this.sync();
     const start = from === undefined ? Buffer.from([bucket]) : storedKey(bucket, from);
     const end = to === undefined ? Buffer.from([bucket + 1]) : storedKey(bucket, to);
+    let checkedTo: Buffer = start;
     for await (const rows of this.#engine.rows(start, end)) {
       const opened: BackendRow[] = [];
+      // Whatever should have been between these rows and the ones before is in a table that is whole.
+      const behind = Buffer.concat([rows.at(-1)?.[0] ?? start, AFTER]);
+      await this.#checkTables(checkedTo, behind);
+      checkedTo = behind;
       for (const [key, stored] of rows) {
         const value = openValue(key, stored);
         if (value === undefined) await this.#refuseRow(key);
@@ -163,6 +178,7 @@ export class LevelBackend implements Backend {
       }
       yield opened;
     }
+    await this.#checkTables(checkedTo, end);
   }
 
   async close(): Promise<void> {
@@ -186,6 +202,15 @@ export class LevelBackend implements Backend {
       this.#sizeAtMs = this.#options.clock.nowMs();
     } finally {
       this.#measuring = false;
+    }
+  }
+
+  async #checkTables(from: Buffer, to: Buffer): Promise<void> {
+    try {
+      await this.#unchecked?.check({ from, to });
+    } catch (error) {
+      this.#fail(error);
+      throw error;
     }
   }
 

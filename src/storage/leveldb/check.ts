@@ -2,10 +2,14 @@
 //
 // It runs before LevelDB opens the folder, because opening already replays logs and may start a compaction, and both would carry silent
 // damage on. Cost: one read and one crc32c pass over everything, about 0.7 s per GB.
+//
+// Where the caller has other knowledge of all rows of a range (the index checkpoint), the tables that hold nothing else may be checked
+// later: before the range is scanned, by `UncheckedTables`. A compaction that carries damage on in between loses rows or makes their own
+// checksums wrong; both show when the rows are compared with that knowledge.
 
 import { DamagedFile, type Files, joinPath, readWhole } from "../files.ts";
 import { checkLog } from "./log-check.ts";
-import { type Manifest, readManifest } from "./manifest.ts";
+import { type Manifest, readManifest, type TableRecord } from "./manifest.ts";
 import { checkTable } from "./table-check.ts";
 
 /** What a whole store looks like. */
@@ -14,27 +18,85 @@ export interface StoreCheck {
   readonly torn: boolean;
   readonly tables: number;
   readonly bytes: number;
+  /** Tables left for later. */
+  readonly unchecked: UncheckedTables;
 }
 
-/** Checks every file that belongs to the store; throws DamagedFile. */
-export async function checkStore(files: Files, directory: string): Promise<StoreCheck> {
+/** Stored keys with from <= key < to. */
+export interface KeyBounds {
+  readonly from: Buffer;
+  readonly to: Buffer;
+}
+
+/** Checks every file that belongs to the store, tables within `later` by name and size alone; throws DamagedFile. */
+export async function checkStore(
+  files: Files,
+  directory: string,
+  later?: KeyBounds,
+): Promise<StoreCheck> {
   const manifest = await loadManifest(files, directory);
-  const names = (await files.list(directory)) ?? [];
+  const names = new Set((await files.list(directory)) ?? []);
+  const unchecked = new Map<string, TableRecord>();
   let bytes = 0;
-  for (const [number, sizeBytes] of manifest.tables) {
-    const name = [`${pad(number)}.ldb`, `${pad(number)}.sst`].find((n) => names.includes(n));
-    const path = joinPath(directory, name ?? `${pad(number)}.ldb`);
-    const buf = name === undefined ? undefined : await readWhole(files, path);
-    if (buf === undefined) throw new DamagedFile(path, -1, "a table of the store is missing");
-    if (buf.length !== sizeBytes) {
-      const detail = `a table of the store has ${buf.length} bytes and should have ${sizeBytes}`;
+  for (const table of manifest.tables.values()) {
+    const name = [`${pad(table.number)}.ldb`, `${pad(table.number)}.sst`].find((n) => names.has(n));
+    const path = joinPath(directory, name ?? `${pad(table.number)}.ldb`);
+    if (name === undefined) throw new DamagedFile(path, -1, "a table of the store is missing");
+    const sizeBytes = await files.sizeOf(path);
+    if (sizeBytes !== table.sizeBytes) {
+      const detail = `a table of the store has ${sizeBytes} bytes and should have ${table.sizeBytes}`;
       throw new DamagedFile(path, -1, detail);
     }
-    checkTable(path, buf);
-    bytes += buf.length;
+    if (later !== undefined && isWithin(table, later)) unchecked.set(path, table);
+    else checkTable(path, (await readWhole(files, path)) ?? Buffer.alloc(0));
+    bytes += sizeBytes;
   }
-  const torn = await checkLogs(files, directory, manifest, names);
-  return { torn, tables: manifest.tables.size, bytes };
+  const torn = await checkLogs(files, directory, manifest, [...names]);
+  const tables = manifest.tables.size;
+  return { torn, tables, bytes, unchecked: new UncheckedTables(files, unchecked) };
+}
+
+function isWithin(table: TableRecord, { from, to }: KeyBounds): boolean {
+  return Buffer.compare(table.smallest, from) >= 0 && Buffer.compare(table.largest, to) < 0;
+}
+
+/** Tables that were live when the store was opened and whose blocks nobody has checked yet. */
+export class UncheckedTables {
+  readonly #files: Files;
+  readonly #tables: Map<string, TableRecord>;
+
+  constructor(files: Files, tables: Map<string, TableRecord>) {
+    this.#files = files;
+    this.#tables = tables;
+  }
+
+  /** Files not checked yet. */
+  get paths(): string[] {
+    return [...this.#tables.keys()];
+  }
+
+  /**
+   * Checks those that may hold a key within `bounds`, each once; throws DamagedFile. One that compaction has replaced meanwhile is passed
+   * over. Cost: a table, 8 MiB, in one go: about 6 ms of the loop.
+   */
+  async check({ from, to }: KeyBounds): Promise<void> {
+    for (const [path, table] of this.#tables) {
+      if (Buffer.compare(table.largest, from) < 0) continue;
+      if (Buffer.compare(table.smallest, to) >= 0) continue;
+      this.#tables.delete(path);
+      const buf = await this.#read(path);
+      if (buf !== undefined) checkTable(path, buf);
+    }
+  }
+
+  async #read(path: string): Promise<Buffer | undefined> {
+    try {
+      return await readWhole(this.#files, path);
+    } catch (error) {
+      if (await this.#files.exists(path)) throw error;
+      return undefined;
+    }
+  }
 }
 
 async function checkLogs(

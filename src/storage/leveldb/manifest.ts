@@ -10,16 +10,28 @@
 import { DamagedFile } from "../files.ts";
 import { readLog } from "./log-check.ts";
 
+/** A live table. */
+export interface TableRecord {
+  readonly number: number;
+  readonly sizeBytes: number;
+  /** First and last stored key in it. */
+  readonly smallest: Buffer;
+  readonly largest: Buffer;
+}
+
 /** The store as its manifest describes it. */
 export interface Manifest {
-  /** Number to size of each live table. */
-  readonly tables: ReadonlyMap<number, number>;
+  /** Live tables by number. */
+  readonly tables: ReadonlyMap<number, TableRecord>;
   /** Logs below it are done with, except `previousLog`. */
   readonly log: number;
   readonly previousLog: number;
   /** Highest sequence number when the last edit was made. */
   readonly lastSequence: bigint;
 }
+
+/** Sequence number and type behind a stored key. */
+const INTERNAL_BYTES = 8;
 
 class Fields {
   readonly #bytes: Buffer;
@@ -50,16 +62,32 @@ class Fields {
     return Number(this.varint());
   }
 
-  skipString(): void {
+  string(): Buffer {
     const length = this.number();
-    if (length > this.#bytes.length - this.#pos) this.failed = true;
+    const start = this.#pos;
+    if (length > this.#bytes.length - start) this.failed = true;
     else this.#pos += length;
+    return this.#bytes.subarray(start, this.#pos);
+  }
+
+  /** A key as tables order it: the stored key, then sequence and type. */
+  internalKey(): Buffer {
+    const key = this.string();
+    if (key.length < INTERNAL_BYTES) this.failed = true;
+    return key.subarray(0, Math.max(0, key.length - INTERNAL_BYTES));
+  }
+
+  table(): TableRecord {
+    this.varint();
+    const number = this.number();
+    const sizeBytes = this.number();
+    return { number, sizeBytes, smallest: this.internalKey(), largest: this.internalKey() };
   }
 }
 
 /** Parses the manifest in `buf`; throws DamagedFile. */
 export function readManifest(path: string, buf: Buffer): Manifest {
-  const tables = new Map<number, number>();
+  const tables = new Map<number, TableRecord>();
   let log = 0;
   let previousLog = 0;
   let lastSequence = 0n;
@@ -67,21 +95,19 @@ export function readManifest(path: string, buf: Buffer): Manifest {
     const fields = new Fields(bytes);
     while (fields.more) {
       const tag = fields.number();
-      if (tag === 1) fields.skipString();
+      if (tag === 1) fields.string();
       else if (tag === 2) log = fields.number();
       else if (tag === 3) fields.varint();
       else if (tag === 4) lastSequence = fields.varint();
       else if (tag === 5) {
         fields.varint();
-        fields.skipString();
+        fields.string();
       } else if (tag === 6) {
         fields.varint();
         tables.delete(fields.number());
       } else if (tag === 7) {
-        fields.varint();
-        tables.set(fields.number(), fields.number());
-        fields.skipString();
-        fields.skipString();
+        const table = fields.table();
+        tables.set(table.number, table);
       } else if (tag === 9) previousLog = fields.number();
       else fields.failed = true;
     }

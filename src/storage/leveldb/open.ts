@@ -1,13 +1,16 @@
 // Opens or creates the LevelDB folder of a member and proves it whole before anything is read from it.
 // Source: reference reliability.md B.3 (rules 1, 2, 4, 5), B.2.10.
 
-import type { AppliedMark } from "../../server/ports.ts";
+import { type AppliedMark, Bucket } from "../../server/ports.ts";
 import { decodeMarker, MARKER_RANGE, type Marker, newestMarker } from "../applied-marker.ts";
 import { DamagedFile, type Files, joinPath, readWhole, StorageRefusal } from "../files.ts";
 import { openValue } from "../rows.ts";
 import { LevelBackend, type LevelBackendOptions, putMarker } from "./backend.ts";
-import { checkStore } from "./check.ts";
+import { checkStore, type KeyBounds, type UncheckedTables } from "./check.ts";
 import { LevelEngine } from "./engine.ts";
+
+/** Stored keys of Bucket.key. */
+const KEY_ROWS: KeyBounds = { from: Buffer.from([Bucket.key]), to: Buffer.from([Bucket.key + 1]) };
 
 const EMPTY: AppliedMark = { index: 0, term: 0, confState: undefined };
 
@@ -25,16 +28,21 @@ export async function createLevelBackend(
   return started(engine, marker, options);
 }
 
-/** Opens the store of an existing member; throws StorageRefusal or DamagedFile. */
+/**
+ * Opens the store of an existing member; throws StorageRefusal or DamagedFile. With `keysLater` tables that hold nothing but rows of
+ * Bucket.key are checked only before they are scanned.
+ */
 export async function openLevelBackend(
   path: string,
   options: LevelBackendOptions,
+  keysLater = false,
 ): Promise<LevelBackend> {
-  const { torn } = await checkStore(options.files, path);
+  const later = keysLater ? KEY_ROWS : undefined;
+  const { torn, unchecked } = await checkStore(options.files, path, later);
   const engine = await LevelEngine.open(path, false);
   try {
     if (!torn) await refuseDrops(path, options);
-    return await started(engine, await readMarker(engine), options);
+    return await started(engine, await readMarker(engine), options, unchecked);
   } catch (error) {
     await engine.close();
     throw error;
@@ -78,8 +86,9 @@ async function started(
   engine: LevelEngine,
   marker: Marker,
   options: LevelBackendOptions,
+  unchecked?: UncheckedTables,
 ): Promise<LevelBackend> {
-  const backend = new LevelBackend(engine, marker, options);
+  const backend = new LevelBackend(engine, marker, options, unchecked);
   await backend.measure();
   return backend;
 }

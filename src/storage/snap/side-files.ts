@@ -13,6 +13,11 @@ const FRAME_BYTES = 8;
 /** Frames handed out are at most this long, so that a reader works in steps. */
 const FRAME_BYTES_MAX = 1024 * 1024;
 
+/** True for the files of this kind. */
+export function isSideFileName(name: string): boolean {
+  return name.endsWith(".side");
+}
+
 function* framesOf(chunk: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < chunk.length; at += FRAME_BYTES_MAX) {
     yield chunk.subarray(at, Math.min(chunk.length, at + FRAME_BYTES_MAX));

@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { cp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { Prng } from "../../../src/base/index.ts";
 import { type Backend, Bucket } from "../../../src/server/ports.ts";
@@ -225,6 +225,56 @@ test("checkStore() accepts a large store with compressed and compacted tables", 
   const again = await openLevelBackend(path, levelOptions(files));
   assert.equal((await all(again)).length, 30_000);
   await again.close();
+  await place.dispose();
+});
+
+test("tables left for later are checked before rows they may hold are given out", async () => {
+  const place = await realPlace();
+  const path = join(place.directory, "db");
+  const backend = await createLevelBackend(path, levelOptions(files));
+  const noise = Buffer.alloc(1 << 16);
+  const prng = new Prng(5);
+  for (let i = 0; i < noise.length; i++) noise[i] = prng.below(256);
+  for (let n = 0; n < 60; n++) {
+    const batch = backend.batch();
+    for (let k = 0; k < 1000; k++) {
+      const from = prng.below(noise.length - 800);
+      batch.put(Bucket.key, key(n * 1000 + k), noise.subarray(from, from + 800));
+    }
+    backend.commit(batch, { index: n + 1, term: 1, confState: undefined });
+    await backend.sync();
+  }
+  await backend.close();
+  let late: string[] = [];
+  for (let i = 0; i < 20 && late.length === 0; i++) {
+    // Each life lets compaction go on.
+    const again = await openLevelBackend(path, levelOptions(files));
+    assert.equal((await all(again)).length, 60_000);
+    await again.close();
+    const bounds = { from: Buffer.from([Bucket.key]), to: Buffer.from([Bucket.key + 1]) };
+    late = (await checkStore(files, path, bounds)).unchecked.paths;
+  }
+  assert.ok(late.length > 0, "a table holds nothing but rows of keys");
+  for (const table of late.slice(0, 4)) {
+    const copy = join(place.directory, "copy");
+    await cp(path, copy, { recursive: true });
+    const hurt = await readFile(table);
+    const at = Math.floor(hurt.length / 3);
+    hurt[at] = (hurt[at] as number) ^ 1;
+    await writeFile(join(copy, basename(table)), hurt);
+    await assert.rejects(openLevelBackend(copy, levelOptions(files)), DamagedFile);
+    const fatal: Error[] = [];
+    const again = await openLevelBackend(
+      copy,
+      levelOptions(files, (error) => fatal.push(error)),
+      true,
+    );
+    assert.deepEqual(await all(again, Bucket.lease), [], "others are not touched by it");
+    await assert.rejects(all(again), DamagedFile);
+    assert.equal(fatal.length, 1);
+    await again.close();
+    await rm(copy, { recursive: true });
+  }
   await place.dispose();
 });
 
