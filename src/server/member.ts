@@ -5,7 +5,7 @@
 // Source: etcd server/etcdserver/server.go, taken apart.
 
 import { assert, type EtcdMetrics, formatDuration, type Logger } from "../base/index.ts";
-import type { Lessor } from "../core/lease/index.ts";
+import type { LeaseRest, Lessor } from "../core/lease/index.ts";
 import { idText, type RaftCluster } from "../core/membership/index.ts";
 import { type KvHash, MemberHeader, type MvccStore } from "../core/mvcc/index.ts";
 import type { RawNode } from "../core/raft/index.ts";
@@ -38,6 +38,7 @@ import {
   Arm,
   EntryBuilder,
   entrySize,
+  nobody,
   Proposal,
   type StagedRequest,
   type Waiter,
@@ -116,6 +117,8 @@ export class Member {
   readonly id: bigint;
   readonly clusterId: bigint;
   readonly clock: Clock;
+  /** Counters of this member; who does the work counts it. */
+  readonly metrics: EtcdMetrics;
   readonly store: MvccStore;
   readonly lessor: Lessor;
   readonly cluster: RaftCluster;
@@ -129,7 +132,6 @@ export class Member {
   readonly #node: RawNode;
   readonly #storage: MemberStorage;
   readonly #logger: Logger;
-  readonly #metrics: EtcdMetrics;
   readonly #onFatal: (error: Error) => void;
   readonly #ids: RequestIds;
   readonly #entries: EntryBuilder;
@@ -166,7 +168,7 @@ export class Member {
     this.#node = raft.node;
     this.#storage = storage;
     this.#logger = parts.logger;
-    this.#metrics = parts.metrics;
+    this.metrics = parts.metrics;
     this.#onFatal = parts.onFatal;
     this.header = new MemberHeader(settings.clusterId, settings.id);
     this.#ids = new RequestIds(settings.id, clock.wallMs());
@@ -191,13 +193,14 @@ export class Member {
       { backend, node: raft.node, turn: this.#turn, clock, metrics: parts.metrics },
       backend.opened.confState ?? state.cluster.confState(),
     );
-    this.#ready = new ReadyLoop(raft.node, raft.log, storage.wal, raft.hardState, {
+    this.#ready = new ReadyLoop(raft.node, raft.log, storage.wal, raft.hardState, clock, {
       apply: (entries) => this.#apply(entries),
       send: (message) => this.#send(message),
       onReadState: (index, context) => this.reads.onReadState(index, context),
       onSoftState: (leader) => this.#onSoftState(leader),
       pump: () => this.#pump(),
       pumpLater: () => this.#turn.arm(),
+      onSynced: (tookMs) => parts.metrics.disk.walFsyncDuration.observe(tookMs / 1000),
     });
     this.reads = new LinearizableReads(
       {
@@ -219,7 +222,10 @@ export class Member {
       onFatal: (error) => this.fail(error),
     });
     this.compactor = this.#background.compactor;
-    this.#leases = new LeaseKeeper(state.lessor, clock, (id, waiter) => this.#expire(id, waiter));
+    this.#leases = new LeaseKeeper(state.lessor, clock, {
+      revoke: (id, waiter) => this.#expire(id, waiter),
+      checkpoint: (rests) => this.#checkpointLeases(rests, nobody),
+    });
     this.watches = new WatchDriver(state.store, clock);
   }
 
@@ -429,10 +435,8 @@ export class Member {
 
   /** Replicates that lease `id` has its whole TTL again, then calls back. */
   resetLeaseCheckpoint(id: bigint, callback: () => void): void {
-    const checkpoints = [createLeaseCheckpoint({ id, remainingTtl: 0 })];
-    const request = createLeaseCheckpointRequest({ checkpoints });
     const waiter = { onApplied: callback, onRefused: callback };
-    this.proposeMessage(Arm.leaseCheckpoint, LeaseCheckpointRequestCodec, request, waiter);
+    this.#checkpointLeases([{ id, remainingTtlS: 0 }], waiter);
   }
 
   /** Calls `reader` once a read is linearizable. */
@@ -491,7 +495,7 @@ export class Member {
   }
 
   #reportSlowApply(tookMs: number, entryCount: number): void {
-    this.#metrics.server.slowApply.inc();
+    this.metrics.server.slowApply.inc();
     this.#logger.warn("apply request took too long", {
       took: formatDuration(tookMs),
       "expected-duration": formatDuration(this.#settings.slowApplyMs),
@@ -522,7 +526,7 @@ export class Member {
   #onSoftState(leader: bigint): void {
     if (leader === this.#leader) return;
     this.#leader = leader;
-    if (leader !== 0n) this.#metrics.server.leaderChangesSeen.inc();
+    if (leader !== 0n) this.metrics.server.leaderChangesSeen.inc();
     this.#logger.info("leader changed", {
       leader: idText(leader),
       "local-member-id": idText(this.id),
@@ -543,9 +547,17 @@ export class Member {
   }
 
   #expire(id: bigint, waiter: Waiter): void {
-    this.#metrics.lease.expired.inc();
+    this.metrics.lease.expired.inc();
     const request = createLeaseRevokeRequest({ id });
     this.proposeMessage(Arm.leaseRevoke, LeaseRevokeRequestCodec, request, waiter);
+  }
+
+  #checkpointLeases(rests: readonly LeaseRest[], waiter: Waiter): void {
+    const checkpoints = rests.map(({ id, remainingTtlS }) =>
+      createLeaseCheckpoint({ id, remainingTtl: remainingTtlS }),
+    );
+    const request = createLeaseCheckpointRequest({ checkpoints });
+    this.proposeMessage(Arm.leaseCheckpoint, LeaseCheckpointRequestCodec, request, waiter);
   }
 
   #onLeaseRevoked(id: bigint): void {

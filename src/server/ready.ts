@@ -19,7 +19,7 @@ import {
   type Ready,
 } from "../core/raft/index.ts";
 import type { Entry, HardState, Message } from "../proto/index.ts";
-import type { Wal, WalSnapshot } from "./ports.ts";
+import type { Clock, Wal, WalSnapshot } from "./ports.ts";
 
 /** What the order needs of the rest of the member. */
 export interface ReadyHost {
@@ -30,6 +30,8 @@ export interface ReadyHost {
   onReadState(index: number, context: Uint8Array): void;
   /** The leader or the own role changed. */
   onSoftState(leader: bigint): void;
+  /** A write of the WAL that had to be durable is; it took this long. */
+  onSynced(tookMs: number): void;
   /** Hands waiting proposals to Raft and calls `run`, now. */
   pump(): void;
   /** The same at the end of this turn. */
@@ -54,6 +56,7 @@ export class ReadyLoop {
   readonly #log: MemoryLogStorage;
   readonly #wal: Wal;
   readonly #host: ReadyHost;
+  readonly #clock: Pick<Clock, "nowMs">;
   #batch: AppendBatch | undefined;
   #saving = false;
   readonly #applying: Message[] = [];
@@ -67,12 +70,14 @@ export class ReadyLoop {
     log: MemoryLogStorage,
     wal: Wal,
     hardState: HardState,
+    clock: Pick<Clock, "nowMs">,
     host: ReadyHost,
   ) {
     this.#node = node;
     this.#log = log;
     this.#wal = wal;
     this.#hardState = hardState;
+    this.#clock = clock;
     this.#host = host;
   }
 
@@ -167,7 +172,11 @@ export class ReadyLoop {
     this.#saving = true;
     const { state, lists, mustSync } = batch;
     const entries = lists.length === 1 ? (lists[0] ?? []) : lists.flat();
-    this.#wal.save(state, entries, mustSync, () => this.#written(batch)); // R5
+    const startedMs = mustSync ? this.#clock.nowMs() : 0;
+    this.#wal.save(state, entries, mustSync, () => {
+      if (mustSync) this.#host.onSynced(this.#clock.nowMs() - startedMs);
+      this.#written(batch);
+    }); // R5
   }
 
   #written(batch: AppendBatch): void {

@@ -142,7 +142,8 @@ function range(
   encoder: ResultEncoder,
   request: RangeRequest,
 ): void {
-  const { store, clock } = context.member;
+  const { store, clock, metrics } = context.member;
+  metrics.mvcc.ranges.inc();
   if (request.rangeEnd === "") {
     const result = store.range(request);
     if (typeof result === "string") context.refuse(call, result);

@@ -149,6 +149,7 @@ class KeepAliveStream {
       return;
     }
     const ttl = outcome === "leaseNotFound" ? 0 : outcome;
+    if (ttl > 0) member.metrics.lease.renewed.inc();
     this.#call.send(LeaseKeepAliveResponseCodec, createLeaseKeepAliveResponse({ header, id, ttl }));
   }
 }

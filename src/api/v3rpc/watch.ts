@@ -71,6 +71,7 @@ class CallWatcher implements WatchSink {
       return false;
     }
     this.active = true;
+    this.#owner.countEvents(batch.eventCount);
     const encoder = this.#encoder;
     if (!this.#fragment) {
       call.send(encoder, { watchId: this.id, batch, fragment: false });
@@ -100,6 +101,7 @@ class WatchCall {
   readonly #watchers: Map<number, CallWatcher> = new Map();
   #forgetStop: () => void = () => {};
   #nextId = 0;
+  #isOpen = false;
   #cancelProgress: Cancel | undefined;
 
   constructor(context: RpcContext, call: ServerCall, options: WatchOptions) {
@@ -111,7 +113,9 @@ class WatchCall {
   /** Begins to answer. */
   open(): void {
     const { call } = this;
-    const { watches } = this.#context.member;
+    const { watches, metrics } = this.#context.member;
+    this.#isOpen = true;
+    metrics.mvcc.watchStreams.inc();
     this.#forgetStop = watches.whenStopped(() => {
       this.#close();
       this.#context.refuse(call, "stopped");
@@ -126,6 +130,11 @@ class WatchCall {
     };
   }
 
+  /** Counts events sent. */
+  countEvents(count: number): void {
+    this.#context.member.metrics.mvcc.events.add(count);
+  }
+
   /** Sends a response without events. */
   send(fields: Partial<WatchResponse>, revision: number): void {
     const header = this.#context.header(revision);
@@ -133,6 +142,9 @@ class WatchCall {
   }
 
   #close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#context.member.metrics.mvcc.watchStreams.dec();
     this.#forgetStop();
     this.#cancelProgress?.();
     const { hub } = this.#context.member.watches;
