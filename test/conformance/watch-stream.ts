@@ -176,6 +176,8 @@ export class WatchStream {
 
   /** Asks for a watcher of history and lets it catch up, alone; answers as `barrier`. */
   async createAndCatchUp(request: object, revision: number): Promise<bigint | undefined> {
+    // What the stream's other watchers are still owed does not belong to the catch-up.
+    await this.barrier(revision);
     const grouping = this.#grouping;
     this.#grouping = "whole";
     await this.create(request);
