@@ -50,7 +50,7 @@ export interface RoundPlan {
 /** How long an orderly stop may take. */
 const stopMsMax = 20_000;
 /** A server under load writes its first index checkpoint after 20 s. */
-const checkpointMsMax = 24_000;
+const checkpointMsMax = 30_000;
 
 /** Draws how a round goes. */
 export function drawPlan(prng: Prng): RoundPlan {

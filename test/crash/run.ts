@@ -8,8 +8,8 @@ import type { RoundPlan } from "./kill.ts";
 import type { Evidence, Verdict } from "./ledger.ts";
 import { Life } from "./life.ts";
 
-/** Chance that a round begins with a new data directory. */
-const newLifeChance = 0.08;
+/** Rounds on one data directory at most; the number is drawn. */
+const lifeRoundsMax = 16;
 
 /** What to run. */
 export interface RunOptions {
@@ -77,6 +77,8 @@ class Lives {
   readonly #report: RunReport;
   readonly #prng: Prng;
   #life: Life | undefined;
+  /** Rounds left for the present life. */
+  #roundsLeft = 0;
 
   constructor(options: RunOptions, report: RunReport) {
     this.#options = options;
@@ -117,8 +119,9 @@ class Lives {
 
   /** The life of the next round, running and judged. */
   async #current(): Promise<Life> {
-    if (this.#life !== undefined && !this.#prng.chance(newLifeChance)) return this.#life;
+    if (this.#life !== undefined && this.#roundsLeft-- > 0) return this.#life;
     await this.close(true);
+    this.#roundsLeft = this.#prng.below(lifeRoundsMax);
     const { command, parent, seed } = this.#options;
     const number = ++this.#report.lives;
     const dir = join(parent, `seed-${seed}-${number}`);
