@@ -7,7 +7,6 @@
 
 import { EtcdMetrics, Prng, silentLogger } from "../../src/base/index.ts";
 import type { KvHash } from "../../src/core/mvcc/index.ts";
-import type { CheckpointOptions } from "../../src/server/checkpointer.ts";
 import {
   buildMember,
   type Member,
@@ -20,6 +19,7 @@ import { MemoryMachine, openMemoryStorage } from "../../src/storage/memory/stora
 import { Clients } from "./clients.ts";
 import { History } from "./history.ts";
 import { Journal } from "./journal.ts";
+import { drawKnobs, type Knobs } from "./knobs.ts";
 import { LogReplay } from "./log-replay.ts";
 import { LifeClock, SimClock } from "./sim-clock.ts";
 import { checkState } from "./state-check.ts";
@@ -35,14 +35,33 @@ const MIN_TTL_S = 2;
 /** Longest time in which a member must be up, come to rest, or stop. */
 const PATIENCE_MS = 600_000;
 
+/** Within this time after a failed write of the log or the store the process must be told to end. */
+const FATAL_MS_MAX = 1000;
+
 /** A planted bug: what it does to the storage under the member, or to the member before it starts. */
 export interface Tampering {
   storage?(storage: MemberStorage, clock: LifeClock): MemberStorage;
   member?(member: Member): void;
 }
 
+/** One life with one misfortune, instead of the lives the seed would give. */
+export interface Script {
+  /** Events of the life. */
+  readonly events: number;
+  readonly ending: Ending;
+  /** This disk operation fails. */
+  readonly fault?: { readonly at: number; readonly fault: DiskFault };
+  /** The power fails at this disk operation. */
+  readonly crashAt?: number;
+  /** Changes stored bytes between this life and the next; returns the path that a refusal must name, with the offset if `at`. */
+  readonly damage?: (machine: MemoryMachine) => { readonly path: string; readonly at: boolean };
+}
+
 export interface SimulationOptions {
   readonly tampering?: Tampering;
+  readonly script?: Script;
+  /** Settings that are not drawn. */
+  readonly knobs?: Partial<Knobs>;
 }
 
 /** What a run did. */
@@ -57,6 +76,10 @@ export interface RunStats {
   readonly snapshots: number;
   /** Starts from an index checkpoint. */
   readonly checkpoints: number;
+  /** Disk operations of all lives but the last. */
+  readonly operations: number;
+  /** Why the last life refused to start, which only damage allows. */
+  readonly refused: string | undefined;
   /** Equal for two runs of one seed. */
   readonly trace: string;
 }
@@ -73,7 +96,7 @@ interface Life {
 }
 
 /** How a life ends. */
-type Ending = "power" | "kill" | "stop";
+export type Ending = "power" | "kill" | "stop";
 
 /** Runs `seed`; throws a Violation that names it. */
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<RunStats> {
@@ -99,7 +122,10 @@ class Simulation {
   readonly #history = new History();
   readonly #workload: Workload;
   readonly #knobs: Knobs;
-  #hit: { operation: DiskOperation; fault: DiskFault } | undefined;
+  #hit: { operation: DiskOperation; fault: DiskFault; atMs: number } | undefined;
+  #powerFailed = false;
+  #isDamaged = false;
+  #operations = 0;
   #faults = 0;
   /** Seen where nothing can be thrown. */
   #violation: string | undefined;
@@ -110,7 +136,7 @@ class Simulation {
   constructor(seed: number, options: SimulationOptions) {
     this.#prng = new Prng(seed);
     this.#options = options;
-    this.#knobs = drawKnobs(this.#prng.fork("knobs"));
+    this.#knobs = { ...drawKnobs(this.#prng.fork("knobs")), ...options.knobs };
     const latency = this.#prng.fork("latency");
     const { slowDisk, slowStore } = this.#knobs;
     this.#machine = new MemoryMachine({
@@ -130,6 +156,7 @@ class Simulation {
 
   async run(): Promise<RunStats> {
     const prng = this.#prng;
+    if (this.#options.script !== undefined) return this.#scripted(this.#options.script);
     const lives = 1 + prng.below(4);
     for (let i = 0; i < lives; i++) {
       await this.#live(prng.pick(["power", "power", "kill", "stop"]));
@@ -152,19 +179,53 @@ class Simulation {
     }
     if (isOver(life)) await this.#endOfFailed(life);
     else if (ending === "stop" && life.member !== undefined) await this.#stop(life, life.member);
+    this.#end(life, ending);
+  }
+
+  /** One life as the script says, and the last. */
+  async #scripted(script: Script): Promise<RunStats> {
+    const life = this.#begin();
+    this.#arm(script);
+    const isToldOff = (): boolean =>
+      this.#hit === undefined || this.#clock.nowMs() > this.#hit.atMs + FATAL_MS_MAX;
+    await this.#drive(
+      life,
+      (n) => (n >= script.events && isToldOff()) || isOver(life) || this.#powerFailed,
+    );
+    if (this.#hit !== undefined && isFinal(this.#hit.operation)) {
+      const { kind, path, position } = this.#hit.operation;
+      demand(isOver(life), `nobody noticed the failed ${kind} of ${path} at ${position}`);
+    }
+    if (isOver(life)) await this.#endOfFailed(life);
+    else if (script.ending === "stop") await this.#stop(life, life.member as Member);
+    this.#end(life, this.#powerFailed ? "power" : script.ending);
+    const damaged = script.damage?.(this.#machine);
+    this.#isDamaged = damaged !== undefined;
+    return this.#lastLife(damaged);
+  }
+
+  #end(life: Life, ending: Ending): void {
     this.#disarm();
     life.clients?.stop();
     life.clock.end();
     if (ending === "power") this.#machine.crash();
     else this.#machine.restart();
     this.#lives++;
+    this.#operations = this.#machine.disk.operations;
+    this.#clock.sleep(1);
   }
 
-  async #lastLife(): Promise<RunStats> {
+  async #lastLife(damaged?: { readonly path: string; readonly at: boolean }): Promise<RunStats> {
     const life = this.#begin();
     await this.#drive(life, () => isOver(life) || life.ready, "to be up");
+    if (!isOver(life)) await this.#rest(life);
+    if (damaged !== undefined && isOver(life)) {
+      const text = String(life.refused ?? life.fatal);
+      const isNamed = text.includes(damaged.path) && (!damaged.at || / at offset \d+/.test(text));
+      demand(isNamed, `damage in ${damaged.path} was refused with: ${text}`);
+      return this.#stats(new LogReplay(MIN_TTL_S), text);
+    }
     demand(!isOver(life), () => `it does not start: ${String(life.refused ?? life.fatal)}`);
-    await this.#rest(life);
     const member = life.member as Member;
     this.#check(member);
     const replay = new LogReplay(MIN_TTL_S);
@@ -173,6 +234,10 @@ class Simulation {
     await this.#checkHash(life, member, replay);
     await this.#stop(life, member);
     life.clock.end();
+    return this.#stats(replay, undefined);
+  }
+
+  #stats(replay: LogReplay, refused: string | undefined): RunStats {
     const history = this.#history;
     return {
       lives: this.#lives + 1,
@@ -184,6 +249,8 @@ class Simulation {
       revision: replay.model.revision,
       snapshots: this.#snapshots,
       checkpoints: this.#checkpoints,
+      operations: this.#operations,
+      refused,
       trace: `${this.#machine.disk.operations} ${this.#clock.nowMs()} ${replay.hashKv(replay.model.revision, -1)}`,
     };
   }
@@ -275,7 +342,7 @@ class Simulation {
   #fatal(life: Life, error: Error): void {
     if (life.fatal !== undefined) {
       this.#violation ??= `a second fatal error: ${String(error)}`;
-    } else if (this.#hit === undefined) {
+    } else if (this.#hit === undefined && !this.#isDamaged) {
       this.#violation ??= `a fatal error without a fault: ${String(error.stack)}`;
     }
     life.fatal = error;
@@ -288,7 +355,7 @@ class Simulation {
     const { operation } = this.#hit ?? {};
     demand(operation !== undefined, () => `it refused without a fault: ${String(error?.stack)}`);
     demand(
-      String(error).includes(operation.path) || String(error).includes("/"),
+      String(error).includes(operation.path),
       () => `the message names no file: ${String(error)}`,
     );
     await this.#drive(life, (n) => n >= 30);
@@ -394,11 +461,16 @@ class Simulation {
     if (!prng.chance(this.#knobs.faults)) return;
     const at = this.#machine.disk.operations + 1 + prng.below(prng.pick([10, 40, 150]));
     const fault = prng.pick(["eio", "enospc", "short"] as const);
+    this.#arm({ fault: { at, fault } });
+  }
+
+  #arm({ fault, crashAt }: Pick<Script, "fault" | "crashAt">): void {
     this.#machine.disk.fault = (operation) => {
-      if (operation.number !== at) return undefined;
-      this.#hit = { operation, fault };
+      if (operation.number === crashAt) this.#powerFailed = true;
+      if (operation.number !== fault?.at) return undefined;
+      this.#hit = { operation, fault: fault.fault, atMs: this.#clock.nowMs() };
       this.#faults++;
-      return fault;
+      return fault.fault;
     };
   }
 
@@ -412,51 +484,8 @@ function isOver(life: Life): boolean {
   return life.refused !== undefined || life.fatal !== undefined;
 }
 
-/** The settings of one run. */
-interface Knobs {
-  readonly segmentBytes: number;
-  readonly snapshotCount: number;
-  readonly catchupEntries: number;
-  readonly compaction: { readonly sliceRows: number; readonly pauseMs: number };
-  readonly valueBytesMax: number;
-  readonly storeSizes: {
-    readonly valueChunkBytes: number;
-    readonly rowChunkBits: number;
-    readonly leafKeysMax: number;
-  };
-  readonly checkpoints: CheckpointOptions;
-  readonly preVote: boolean;
-  /** Share of disk operations that take long. */
-  readonly slowDisk: number;
-  /** Share of batches that the store takes long for: it falls behind the log. */
-  readonly slowStore: number;
-  /** Share of lives with a failing disk. */
-  readonly faults: number;
-}
-
-function drawKnobs(prng: Prng): Knobs {
-  return {
-    segmentBytes: prng.pick([4096, 4096, 16_384, 1 << 20]),
-    snapshotCount: prng.pick([1, 5, 20, 10_000]),
-    catchupEntries: prng.pick([1, 50]),
-    compaction: { sliceRows: prng.pick([1, 3, 1000]), pauseMs: prng.pick([1, 10, 50]) },
-    valueBytesMax: prng.pick([0, 500, 1 << 30]),
-    storeSizes: {
-      valueChunkBytes: prng.pick([64, 4096]),
-      rowChunkBits: prng.pick([3, 10]),
-      leafKeysMax: prng.pick([4, 64]),
-    },
-    checkpoints: {
-      rowsMin: prng.pick([3, 20, 1_000_000]),
-      newPart: 0.1,
-      intervalMinMs: prng.pick([1, 200]),
-      pollMs: prng.pick([3, 30]),
-      pauseMs: 1,
-      stopMs: 500,
-    },
-    preVote: prng.chance(0.8),
-    slowDisk: prng.pick([0, 0, 0.02, 0.2]),
-    slowStore: prng.pick([0, 0, 0.02, 0.1]),
-    faults: prng.pick([0, 0.3, 0.6]),
-  };
+/** True for an operation without which nothing may be acknowledged any more. */
+function isFinal({ kind, path, position }: DiskOperation): boolean {
+  if (path === "store") return true;
+  return kind === "write" && /^\/wal\/.*(\.wal|\.tmp)$/.test(path) && position > 0;
 }
