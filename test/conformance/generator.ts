@@ -194,7 +194,9 @@ class Generator {
   #maintenance(): Op[] {
     const prng = this.#prng;
     const revision = someRevision(prng);
-    if (prng.chance(0.7)) return [this.#call("HashKV", { revision }, true)];
+    if (prng.chance(0.7) && !isBelowSafe(revision)) {
+      return [this.#call("HashKV", { revision }, true)];
+    }
     const linearizable = prng.chance(0.5) ? true : undefined;
     return prng.pick([
       [this.#call("Status", {}, true)],
@@ -344,4 +346,9 @@ export function generate(seed: number, count: number): Op[] {
   }
   ops.push({ kind: "sync" });
   return ops;
+}
+
+/** HashKV echoes its revision, and ours takes one below -(2^53 - 1) as that (src/README.md, divergences). */
+function isBelowSafe(revision: unknown): boolean {
+  return typeof revision === "string" && Number(revision) < Number.MIN_SAFE_INTEGER;
 }

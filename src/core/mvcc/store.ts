@@ -182,13 +182,11 @@ export class MvccStore {
    * being removed: drive `stepCompaction` and ask again.
    */
   hashKv(revision: number): KvHash | HashWork | "wait" | MvccRefusal {
-    if (revision > 0) {
-      if (revision < this.state.compactRevision) return "compacted";
-      if (revision > this.state.revision) return "futureRev";
-    }
-    // Also for 0, before it means the newest: a first Compact(0) succeeds, and its hash is found here.
+    // First, as in etcd: a kept hash answers also for 0 (after a first Compact(0)) and below the compact revision.
     const kept = this.compactor.hashAt(revision);
     if (kept !== undefined) return kept;
+    if (revision > 0 && revision < this.state.compactRevision) return "compacted";
+    if (revision > this.state.revision) return "futureRev";
     if (!this.compactor.isIdle) return "wait";
     return this.beginHash(revision);
   }
