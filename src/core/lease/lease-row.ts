@@ -1,7 +1,7 @@
 // The stored form of a lease: an 8-byte big-endian id (two's complement) as key, leasepb.Lease as value.
-// Source: etcd server/storage/schema/lease.go.
+// Source: etcd server/lease/leasepb/lease.proto, server/storage/schema/lease.go.
 
-import { createLease, decodeLease, encodeLease, ProtoError } from "../../proto/index.ts";
+import { decodeLease, encodeLease, ProtoError } from "../../proto/index.ts";
 import type { LeaseRow } from "./lease.ts";
 
 /** Key of a lease in the backend's lease bucket. */
@@ -13,10 +13,10 @@ export function leaseRowKey(id: bigint): Buffer {
 
 /** Encodes the value of a lease row. */
 export function encodeLeaseRow(row: LeaseRow): Uint8Array {
-  return encodeLease(createLease({ id: row.id, ttl: row.ttlS, remainingTtl: row.remainingTtlS }));
+  return encodeLease({ id: row.id, ttl: row.ttlS, remainingTtl: row.remainingTtlS });
 }
 
-/** Decodes the value of a lease row; undefined if it is damaged. */
+/** Decodes the value of a lease row; undefined if it is damaged. Unknown fields are skipped. */
 export function decodeLeaseRow(value: Uint8Array): LeaseRow | undefined {
   const lease = decodeLease(value, 0, value.length);
   if (lease instanceof ProtoError) return undefined;
