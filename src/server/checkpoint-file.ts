@@ -30,6 +30,7 @@ export interface CheckpointStamp {
   readonly wallMs: number;
 }
 
+/** The stamp as bytes of fixed length. */
 export function encodeStamp(stamp: CheckpointStamp): Buffer {
   const buf = Buffer.alloc(STAMP_BYTES);
   buf[0] = VERSION;

@@ -202,19 +202,7 @@ export class Member {
       pumpLater: () => this.#turn.arm(),
       onSynced: (tookMs) => parts.metrics.disk.walFsyncDuration.observe(tookMs / 1000),
     });
-    this.reads = new LinearizableReads(
-      {
-        canReadNow: () => this.#canReadNow(),
-        appliedIndex: () => this.#applier.index,
-        requestReadIndex: (context) => {
-          this.#node.readIndex(context);
-          this.#turn.arm();
-        },
-      },
-      clock,
-      this.#ids,
-      timeoutMs,
-    );
+    this.reads = this.#newReads(timeoutMs);
     this.#background = new Background({
       ...parts,
       ready: this.#ready,
@@ -227,6 +215,18 @@ export class Member {
       checkpoint: (rests) => this.#checkpointLeases(rests, nobody),
     });
     this.watches = new WatchDriver(state.store, clock);
+  }
+
+  #newReads(timeoutMs: number): LinearizableReads {
+    const source = {
+      canReadNow: () => this.#canReadNow(),
+      appliedIndex: () => this.#applier.index,
+      requestReadIndex: (context: Uint8Array) => {
+        this.#node.readIndex(context);
+        this.#turn.arm();
+      },
+    };
+    return new LinearizableReads(source, this.clock, this.#ids, timeoutMs);
   }
 
   // ------------------------------------------------------------------------------------------------------------ life
