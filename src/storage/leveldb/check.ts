@@ -35,6 +35,22 @@ export async function checkStore(
   later?: KeyBounds,
 ): Promise<StoreCheck> {
   const manifest = await loadManifest(files, directory);
+  try {
+    return await checkFiles(files, directory, manifest, later);
+  } catch (error) {
+    if (!(error instanceof DamagedFile) || manifest.tornAt === undefined) throw error;
+    // An edit of the manifest that did not get through leaves everything the edits before it name.
+    const detail = `the last record of the manifest is damaged, and without it: ${error.message}`;
+    throw new DamagedFile(manifest.path, manifest.tornAt, detail);
+  }
+}
+
+async function checkFiles(
+  files: Files,
+  directory: string,
+  manifest: Manifest,
+  later: KeyBounds | undefined,
+): Promise<StoreCheck> {
   const names = new Set((await files.list(directory)) ?? []);
   const unchecked = new Map<string, TableRecord>();
   let bytes = 0;

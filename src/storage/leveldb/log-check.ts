@@ -56,15 +56,15 @@ function beginsAnother(buf: Buffer, pos: number): boolean {
 }
 
 /**
- * Calls `record` with each record of the file (its start, and its bytes, at least `wantBytes` of them) in order. Returns true if the file
- * ends in a record that is not whole; throws DamagedFile if one that is not whole has others behind it. Cost: one crc32c pass.
+ * Calls `record` with each record of the file (its start, and its bytes, at least `wantBytes` of them) in order. Returns where
+ * a last record begins that is not whole, undefined if all are; throws DamagedFile if one that is not whole has others behind it. Cost: one crc32c pass.
  */
 export function readLog(
   path: string,
   buf: Buffer,
   wantBytes: number,
   record: (pos: number, bytes: Buffer) => void,
-): boolean {
+): number | undefined {
   const found: FoundFragment = { type: 0, start: 0, end: 0 };
   let pos = 0;
   /** Start of the record whose fragments are being read, and its bytes so far. */
@@ -79,7 +79,7 @@ export function readLog(
     const valid = readFragment(buf, pos, found);
     const begins = found.type === Type.full || found.type === Type.first;
     if (!valid || begins === (open !== undefined)) {
-      if (!beginsAnother(buf, pos)) return true;
+      if (!beginsAnother(buf, pos)) return open ?? pos;
       throw new DamagedFile(path, pos, "damaged record of the store's log, and others follow it");
     }
     const fragment = buf.subarray(found.start, found.end);
@@ -92,7 +92,7 @@ export function readLog(
     }
     pos = found.end;
   }
-  return open !== undefined;
+  return open;
 }
 
 /** What a whole log of batches holds. */
@@ -109,7 +109,7 @@ export interface LogCheck {
 export function checkLog(path: string, buf: Buffer, next: bigint | undefined): LogCheck {
   let first: bigint | undefined;
   let expected = next;
-  const torn = readLog(path, buf, BATCH_HEAD_BYTES, (pos, bytes) => {
+  const tornAt = readLog(path, buf, BATCH_HEAD_BYTES, (pos, bytes) => {
     if (bytes.length < BATCH_HEAD_BYTES) throw new DamagedFile(path, pos, "a batch has no head");
     const sequence = bytes.readBigUInt64LE(0);
     if (expected !== undefined && sequence !== expected) {
@@ -119,5 +119,5 @@ export function checkLog(path: string, buf: Buffer, next: bigint | undefined): L
     first ??= sequence;
     expected = sequence + BigInt(bytes.readUInt32LE(8));
   });
-  return { first, next: expected, torn };
+  return { first, next: expected, torn: tornAt !== undefined };
 }

@@ -21,6 +21,7 @@ export interface TableRecord {
 
 /** The store as its manifest describes it. */
 export interface Manifest {
+  readonly path: string;
   /** Live tables by number. */
   readonly tables: ReadonlyMap<number, TableRecord>;
   /** Logs below it are done with, except `previousLog`. */
@@ -28,6 +29,8 @@ export interface Manifest {
   readonly previousLog: number;
   /** Highest sequence number when the last edit was made. */
   readonly lastSequence: bigint;
+  /** Where a last record begins that is not whole: of an edit that was under way, or damaged since. */
+  readonly tornAt: number | undefined;
 }
 
 /** Sequence number and type behind a stored key. */
@@ -91,7 +94,7 @@ export function readManifest(path: string, buf: Buffer): Manifest {
   let log = 0;
   let previousLog = 0;
   let lastSequence = 0n;
-  readLog(path, buf, Number.POSITIVE_INFINITY, (pos, bytes) => {
+  const tornAt = readLog(path, buf, Number.POSITIVE_INFINITY, (pos, bytes) => {
     const fields = new Fields(bytes);
     while (fields.more) {
       const tag = fields.number();
@@ -113,5 +116,5 @@ export function readManifest(path: string, buf: Buffer): Manifest {
     }
     if (fields.failed) throw new DamagedFile(path, pos, "a record of the manifest is malformed");
   });
-  return { tables, log, previousLog, lastSequence };
+  return { path, tables, log, previousLog, lastSequence, tornAt };
 }
