@@ -191,6 +191,17 @@ function placesOf(dataDirectory: string, walDirectory: string | undefined): Plac
   };
 }
 
+/** Makes `path` and what is missing above it. */
+async function makePath(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
+  } catch (error) {
+    // Node calls it ENOENT, too, when the file system is read-only; asked for the last directory alone it tells the reason.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") await mkdir(path, DIRECTORY_MODE);
+    throw error;
+  }
+}
+
 /** Makes the directories, durably; checks that they are ours to write. */
 async function prepareDirectories(
   files: Files,
@@ -198,13 +209,13 @@ async function prepareDirectories(
   warn: (message: string) => void,
 ): Promise<void> {
   try {
-    await mkdir(places.data, { recursive: true, mode: DIRECTORY_MODE });
+    await makePath(places.data);
     await refuseStrangers(places, warn);
     for (const path of [places.data, places.member, places.snap]) {
       await files.makeDirectory(path);
       await files.syncDirectory(dirname(path));
     }
-    await mkdir(places.wal, { recursive: true, mode: DIRECTORY_MODE });
+    await makePath(places.wal);
     await files.syncDirectory(dirname(places.wal));
     for (const path of [places.data, places.member, places.snap, places.wal]) {
       const mode = (await stat(path)).mode & 0o777;
