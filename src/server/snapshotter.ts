@@ -15,6 +15,14 @@ const INTERVAL_MIN_MS = 1000;
 /** The log in memory is cut back each time it is this much longer than what is kept for followers. */
 const COMPACT_STEP_ENTRIES = 1024;
 
+/**
+ * True if there is nobody else to send entries to; who joins later begins with a snapshot. Entries that are kept live just long enough to
+ * be moved to the old generation: at full speed they cost 30 MB and a tenth of the collector's time.
+ */
+function isAlone({ voters, votersOutgoing, learners }: ConfState): boolean {
+  return voters.length + votersOutgoing.length + learners.length === 1;
+}
+
 /** What the snapshotter works with. */
 export interface SnapshotterParts {
   readonly backend: Backend;
@@ -51,8 +59,9 @@ export class Snapshotter {
   /** Called after each apply pass; `confState` is that at `applied`. */
   onApplied(applied: number, confState: ConfState): void {
     const { log, catchupEntries, snapshotCount, clock } = this.#parts;
-    if (applied - log.firstIndex() > catchupEntries + COMPACT_STEP_ENTRIES) {
-      log.compact(applied - catchupEntries);
+    const keptEntries = isAlone(confState) ? 0 : catchupEntries;
+    if (applied - log.firstIndex() > keptEntries + COMPACT_STEP_ENTRIES) {
+      log.compact(applied - keptEntries);
     }
     if (this.#busy !== undefined || this.#stopped) return;
     if (applied - this.#snapshotIndex <= snapshotCount) return;

@@ -44,6 +44,7 @@ import { HeaderBlock, receiveContinuation, receiveHeaders } from "./receive-head
 import type { RequestHead } from "./request-head.ts";
 import type { Http2Stream, StreamLoss } from "./stream.ts";
 import { StreamRing } from "./stream-ring.ts";
+import { StreamTable } from "./stream-table.ts";
 
 /** What serves the requests. */
 export interface Http2App {
@@ -80,7 +81,7 @@ export class Http2Connection {
   readonly encoder: HpackEncoder;
   readonly blocks: BlockCache = new BlockCache();
   readonly guard: FloodGuard = new FloodGuard();
-  readonly streams: Map<number, Http2Stream> = new Map();
+  readonly streams: StreamTable = new StreamTable();
   readonly ready: StreamRing = new StreamRing();
   readonly headerBlock: HeaderBlock = new HeaderBlock();
   /** Ranges of ids the client skipped: [first, last]. */
@@ -161,7 +162,7 @@ export class Http2Connection {
     if (!applySettings(this, settings, 0, settings.length)) return;
     this.lastStreamId = 1;
     const stream = this.app.openStream(this, 1, head);
-    this.streams.set(1, stream);
+    this.streams.add(stream);
     if (body.length === 0) stream.isRemoteClosed = true;
     stream.onHead(body.length === 0);
     if (body.length > 0 && !stream.isClosed) {

@@ -137,7 +137,7 @@ function openStream(c: Http2Connection, id: number, head: RequestHead, endStream
   } else {
     const stream = c.app.openStream(c, id, head);
     stream.isRemoteClosed = endStream;
-    c.streams.set(id, stream);
+    c.streams.add(stream);
     c.latestStream = stream;
     stream.onHead(endStream);
   }

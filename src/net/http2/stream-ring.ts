@@ -6,7 +6,8 @@ const COMPACT_AT = 1_024;
 
 /** A queue of streams; a stream is in it at most once (`isReady`). */
 export class StreamRing {
-  #streams: Http2Stream[] = [];
+  /** Undefined where one was taken out. */
+  #streams: (Http2Stream | undefined)[] = [];
   #head = 0;
 
   get isEmpty(): boolean {
@@ -23,7 +24,8 @@ export class StreamRing {
   /** Takes out the first stream. */
   take(): Http2Stream | undefined {
     if (this.isEmpty) return undefined;
-    const stream = this.#streams[this.#head++] as Http2Stream;
+    const stream = this.#streams[this.#head] as Http2Stream;
+    this.#streams[this.#head++] = undefined;
     stream.isReady = false;
     if (this.isEmpty || this.#head >= COMPACT_AT) {
       this.#streams = this.#streams.slice(this.#head);

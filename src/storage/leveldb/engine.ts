@@ -9,7 +9,7 @@ import { type DatabaseOptions, Level } from "level";
 import { DamagedFile, StorageRefusal } from "../files.ts";
 
 /** Rows collect in memory up to here before LevelDB turns them to a table; twice that is replayed at worst when opening. */
-const WRITE_BUFFER_BYTES = 8 * 1024 * 1024;
+const WRITE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** Uncompressed blocks LevelDB keeps; the values in use are cached above it. */
 const BLOCK_CACHE_BYTES = 16 * 1024 * 1024;
 /** Larger tables mean fewer files to open and check. */
