@@ -11,6 +11,7 @@ import {
 import {
   createResponseHeader,
   decodeWatchResponse,
+  encodeAlarmResponse,
   encodeCompactionResponse,
   encodeDeleteRangeResponse,
   encodeLeaseGrantResponse,
@@ -19,10 +20,19 @@ import {
   encodeRangeResponse,
   encodeTxnResponse,
   ProtoError,
+  type PutRequest,
   type RangeRequest,
   type TxnRequest,
 } from "../../src/proto/index.ts";
-import { Arm, type Clock, type Member } from "../../src/server/index.ts";
+import {
+  Arm,
+  type Clock,
+  LEASE_QUOTA_COST_BYTES,
+  type Member,
+  putCostBytes,
+  txnCostBytes,
+  type Waiter,
+} from "../../src/server/index.ts";
 import type { History, WatchRecord, WriteRecord } from "./history.ts";
 import { entryName } from "./journal.ts";
 import { demand } from "./violation.ts";
@@ -39,6 +49,7 @@ interface StoreResult {
 
 /** Encodes the response of each arm. */
 const ENCODERS = new Map<Arm, (message: never) => Uint8Array>([
+  [Arm.alarm, encodeAlarmResponse],
   [Arm.put, encodePutResponse],
   [Arm.deleteRange, encodeDeleteRangeResponse],
   [Arm.txn, encodeTxnResponse],
@@ -144,7 +155,7 @@ export class Clients {
       this.#outstanding--;
       record.outcome = outcome;
     };
-    this.#member.propose(arm, decoded, staged, {
+    const waiter: Waiter = {
       onApplied: (response) => {
         demand(!this.#failed, `a request of arm ${arm} was answered after the failure`);
         const { revision, message } = messageOf(response);
@@ -153,7 +164,9 @@ export class Clients {
         answered(ENCODERS.get(arm)?.(message as never) ?? "no encoder");
       },
       onRefused: answered,
-    });
+    };
+    if (!this.#member.hasSpaceFor(costOf(arm, decoded))) this.#member.raiseNoSpace(waiter);
+    else this.#member.propose(arm, decoded, staged, waiter);
   }
 
   #read(request: RangeRequest): void {
@@ -244,6 +257,13 @@ export class Clients {
       },
     };
   }
+}
+
+/** What the services ask room for before they propose. */
+function costOf(arm: Arm, request: unknown): number {
+  if (arm === Arm.put) return putCostBytes(request as PutRequest);
+  if (arm === Arm.txn) return txnCostBytes(request as TxnRequest);
+  return arm === Arm.leaseGrant ? LEASE_QUOTA_COST_BYTES : 0;
 }
 
 function messageOf(response: unknown): { revision: number; message: unknown } {

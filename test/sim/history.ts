@@ -27,6 +27,14 @@ const OPEN = new Set(["stopped", "timeout", "proposalDropped", "noSpace"]);
 /** How long a revocation the member makes is on its way to the log at most, on the slowest disk of the simulator. */
 const REVOCATION_MS_MAX = 2000;
 
+/** What a member proposes by itself, beside the end of leases. */
+const OWN_ARMS: readonly number[] = [
+  Arm.alarm,
+  Arm.leaseCheckpoint,
+  Arm.clusterVersionSet,
+  Arm.clusterMemberAttrSet,
+];
+
 /** A request for the log. */
 export interface WriteRecord {
   /** `entryName` of its entry. */
@@ -131,8 +139,7 @@ export class History {
           replay,
         );
       } else {
-        const own: readonly number[] = [Arm.alarm, Arm.clusterVersionSet, Arm.clusterMemberAttrSet];
-        demand(own.includes(arm), `entry ${entry.index} (arm ${arm}) was asked for by nobody`);
+        demand(OWN_ARMS.includes(arm), `entry ${entry.index} (arm ${arm}) was asked for by nobody`);
       }
     }
     return places;

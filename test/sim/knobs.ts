@@ -11,6 +11,7 @@ export interface Knobs {
   readonly catchupEntries: number;
   readonly compaction: { readonly sliceRows: number; readonly pauseMs: number };
   readonly valueBytesMax: number;
+  readonly quotaBytes: number;
   readonly storeSizes: {
     readonly valueChunkBytes: number;
     readonly rowChunkBits: number;
@@ -18,6 +19,9 @@ export interface Knobs {
   };
   readonly checkpoints: CheckpointOptions;
   readonly preVote: boolean;
+  readonly leaseCheckpoints: boolean;
+  /** Share of lives in which minutes pass: leases run out, or are checkpointed. */
+  readonly longPauses: number;
   /** Share of disk operations that take long. */
   readonly slowDisk: number;
   /** Share of batches that the store takes long for: it falls behind the log. */
@@ -34,6 +38,7 @@ export function drawKnobs(prng: Prng): Knobs {
     catchupEntries: prng.pick([1, 50]),
     compaction: { sliceRows: prng.pick([1, 3, 1000]), pauseMs: prng.pick([1, 10, 50]) },
     valueBytesMax: prng.pick([0, 500, 1 << 30]),
+    quotaBytes: prng.pick([-1, -1, 8000, 20_000]),
     storeSizes: {
       valueChunkBytes: prng.pick([64, 4096]),
       rowChunkBits: prng.pick([3, 10]),
@@ -48,6 +53,8 @@ export function drawKnobs(prng: Prng): Knobs {
       stopMs: 500,
     },
     preVote: prng.chance(0.8),
+    leaseCheckpoints: prng.chance(0.5),
+    longPauses: prng.pick([0, 0, 0.3]),
     slowDisk: prng.pick([0, 0, 0.02, 0.2]),
     slowStore: prng.pick([0, 0, 0.02, 0.1]),
     faults: prng.pick([0, 0.3, 0.6]),

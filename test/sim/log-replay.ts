@@ -5,6 +5,7 @@ import { crc32c } from "../../src/base/index.ts";
 import {
   type AlarmRequest,
   type CompactionRequest,
+  createAlarmMember,
   createKeyValue,
   createLeaseGrantResponse,
   createLeaseRevokeResponse,
@@ -12,6 +13,7 @@ import {
   decodeInternalRaftRequest,
   type Entry,
   EntryType,
+  encodeAlarmResponse,
   encodeCompactionResponse,
   encodeDeleteRangeResponse,
   encodeKeyValue,
@@ -99,7 +101,7 @@ export class LogReplay {
     if (r.compaction !== undefined) return this.#compact(r.compaction);
     if (r.leaseGrant !== undefined) return isFull ? "noSpace" : this.#grant(r.leaseGrant);
     if (r.leaseRevoke !== undefined) return this.#revoke(r.leaseRevoke);
-    if (r.alarm !== undefined) this.#alarm(r.alarm);
+    if (r.alarm !== undefined) return this.#alarm(r.alarm);
     if (r.clusterVersionSet !== undefined) this.clusterVersion = r.clusterVersionSet.ver;
     return undefined;
   }
@@ -142,10 +144,12 @@ export class LogReplay {
     return encodeLeaseRevokeResponse(createLeaseRevokeResponse({ header: this.#header() }));
   }
 
-  #alarm({ action, memberId, alarm }: AlarmRequest): void {
+  #alarm({ action, memberId, alarm }: AlarmRequest): Outcome {
     const name = `${alarm}/${memberId}`;
+    const changed = action === 1 ? alarm !== 0 : this.alarms.delete(name);
     if (action === 1 && alarm !== 0) this.alarms.add(name);
-    if (action === 2) this.alarms.delete(name);
+    const alarms = changed ? [createAlarmMember({ memberId, alarm })] : [];
+    return encodeAlarmResponse({ header: this.#header(), alarms });
   }
 
   /**

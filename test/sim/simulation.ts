@@ -35,6 +35,8 @@ const MIN_TTL_S = 2;
 /** Longest time in which a member must be up, come to rest, or stop. */
 const PATIENCE_MS = 600_000;
 
+/** A pause of minutes; a lease that has longer to live is checkpointed every five. */
+const LONG_PAUSE_MS = 310_000;
 /** Within this time after a failed write of the log or the store the process must be told to end. */
 const FATAL_MS_MAX = 1000;
 
@@ -76,6 +78,8 @@ export interface RunStats {
   readonly snapshots: number;
   /** Starts from an index checkpoint. */
   readonly checkpoints: number;
+  /** Requests refused because the store was full. */
+  readonly full: number;
   /** Disk operations of all lives but the last. */
   readonly operations: number;
   /** Why the last life refused to start, which only damage allows. */
@@ -151,6 +155,7 @@ class Simulation {
     this.#workload = new Workload(
       this.#prng.fork("workload"),
       drawWeights(this.#prng.fork("weights")),
+      MEMBER_ID,
     );
   }
 
@@ -175,6 +180,7 @@ class Simulation {
     await this.#drive(life, (n) => n >= events || isOver(life));
     if (life.member !== undefined && !isOver(life) && prng.chance(0.5)) {
       await this.#rest(life);
+      if (!isOver(life) && prng.chance(this.#knobs.longPauses)) await this.#pause(life);
       if (!isOver(life)) this.#check(life.member);
     }
     if (isOver(life)) await this.#endOfFailed(life);
@@ -249,6 +255,7 @@ class Simulation {
       revision: replay.model.revision,
       snapshots: this.#snapshots,
       checkpoints: this.#checkpoints,
+      full: history.writes.filter((w) => w.outcome === "noSpace").length,
       operations: this.#operations,
       refused,
       trace: `${this.#machine.disk.operations} ${this.#clock.nowMs()} ${replay.hashKv(replay.model.revision, -1)}`,
@@ -302,7 +309,6 @@ class Simulation {
         clusterId: CLUSTER_ID,
         tickMs: TICK_MS,
         electionTicks: ELECTION_TICKS,
-        quotaBytes: -1,
         requestBytesMax: 1 << 20,
         snapFilesMax: 2,
         slowApplyMs: 100,
@@ -311,7 +317,7 @@ class Simulation {
       self: { id: MEMBER_ID, peerUrls: ["http://p"], isLearner: false, name: "m", clientUrls: [] },
       preVote: this.#knobs.preVote,
       learnersMax: 1,
-      leaseCheckpoints: false,
+      leaseCheckpoints: this.#knobs.leaseCheckpoints,
       valueBytesMax: this.#knobs.valueBytesMax,
       storeSizes: this.#knobs.storeSizes,
       storage,
@@ -424,6 +430,13 @@ class Simulation {
       clients?.watchesAreSettled !== false;
     await this.#drive(life, () => isOver(life) || (life.ready && isAtRest()), "to come to rest");
     clients?.settleWatches();
+  }
+
+  /** Minutes without clients: leases end, and long ones are checkpointed. */
+  async #pause(life: Life): Promise<void> {
+    const untilMs = this.#clock.nowMs() + LONG_PAUSE_MS;
+    await this.#drive(life, () => isOver(life) || this.#clock.nowMs() >= untilMs);
+    await this.#rest(life);
   }
 
   #check(member: Member): void {

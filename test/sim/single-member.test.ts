@@ -8,7 +8,15 @@ import { type RunStats, simulate } from "./simulation.ts";
 
 const RUNS = 1000;
 test(`a member loses and invents nothing in ${RUNS} lives and deaths`, async () => {
-  const sums = { lives: 0, acknowledged: 0, events: 0, faults: 0, snapshots: 0, checkpoints: 0 };
+  const sums = {
+    lives: 0,
+    acknowledged: 0,
+    events: 0,
+    faults: 0,
+    snapshots: 0,
+    checkpoints: 0,
+    full: 0,
+  };
   for (let seed = 1; seed <= RUNS; seed++) {
     const stats = await simulate(seed);
     for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += stats[name];

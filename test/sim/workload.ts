@@ -4,9 +4,12 @@
 import type { Prng } from "../../src/base/index.ts";
 import { checkPutRequest, checkTxnRequest } from "../../src/core/mvcc/index.ts";
 import {
+  AlarmRequestCodec,
+  AlarmType,
   type Codec,
   CompactionRequestCodec,
   type Compare,
+  createAlarmRequest,
   createCompactionRequest,
   createCompare,
   createDeleteRangeRequest,
@@ -51,6 +54,7 @@ export interface Weights {
   readonly keepAlive: number;
   readonly watch: number;
   readonly hashKv: number;
+  readonly disarm: number;
 }
 
 /** Weights of one run: some kinds are left out of it, others come often. */
@@ -67,6 +71,7 @@ export function drawWeights(prng: Prng): Weights {
     keepAlive: weight(),
     watch: weight() / 2,
     hashKv: weight() / 4,
+    disarm: 0.2,
   };
 }
 
@@ -75,10 +80,12 @@ export class Workload {
   readonly #prng: Prng;
   readonly #weights: [keyof Weights, number][];
   readonly #total: number;
+  readonly #memberId: bigint;
   #number = 0;
 
-  constructor(prng: Prng, weights: Weights) {
+  constructor(prng: Prng, weights: Weights, memberId: bigint) {
     this.#prng = prng;
+    this.#memberId = memberId;
     this.#weights = Object.entries(weights) as [keyof Weights, number][];
     this.#total = this.#weights.reduce((sum, [, weight]) => sum + weight, 0);
   }
@@ -122,7 +129,8 @@ export class Workload {
   grant(): WriteRequest {
     const prng = this.#prng;
     const id = prng.chance(0.05) ? 0n : this.lease();
-    const ttl = prng.chance(0.05) ? 9_000_000_001 : prng.below(6) - 1;
+    const style = prng.below(20);
+    const ttl = style === 0 ? 9_000_000_001 : style < 4 ? 301 + prng.below(60) : prng.below(6) - 1;
     return write(Arm.leaseGrant, LeaseGrantRequestCodec, createLeaseGrantRequest({ id, ttl }));
   }
 
@@ -136,6 +144,13 @@ export class Workload {
     const at = revision + 2 - this.#prng.below(12);
     const request = createCompactionRequest({ revision: at });
     return write(Arm.compaction, CompactionRequestCodec, request);
+  }
+
+  /** Ends the alarm of a full store. */
+  disarm(): WriteRequest {
+    const alarm = AlarmType.NOSPACE;
+    const request = createAlarmRequest({ action: 2, memberId: this.#memberId, alarm });
+    return write(Arm.alarm, AlarmRequestCodec, request);
   }
 
   /** `revision`: the newest. */
