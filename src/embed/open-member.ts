@@ -33,9 +33,10 @@ interface OpenOptions {
 /** Builds the member of `config`; it is not started. Rejects, with the directory unlocked again, if it cannot be. */
 export async function openMember(config: EtcdConfig, options: OpenOptions): Promise<Member> {
   let member: Member | undefined;
+  let broke: Error | undefined;
   const onFatal = (error: Error): void => {
-    if (member === undefined) options.onFatal(error);
-    else member.fail(error);
+    broke ??= error;
+    member?.fail(error);
   };
   const identity = newIdentity(config);
   const storageOptions = {
@@ -52,9 +53,12 @@ export async function openMember(config: EtcdConfig, options: OpenOptions): Prom
       });
   try {
     member = await build(config, storage, identity, options);
+    // The log may fail while the state is read: it prepares its next segment by itself.
+    if (broke !== undefined) throw broke;
     return member;
   } catch (error) {
-    await storage.close();
+    // Closing gives back what it can; why there is no member is what matters.
+    await storage.close().catch(() => undefined);
     throw error;
   }
 }

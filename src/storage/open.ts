@@ -82,8 +82,11 @@ export async function openStorage(
     snap: new DiskSnapStore(files, places.snap, warn),
     sideFiles: new DiskSideFiles(files, places.snap),
     close: async () => {
-      await opened.wal.close();
-      await opened.backend.close();
+      try {
+        await opened.wal.close();
+      } finally {
+        await opened.backend.close();
+      }
     },
   };
 }

@@ -280,9 +280,10 @@ class Simulation {
 
   async #open(life: Life): Promise<void> {
     const { clock } = life;
+    let broke: Error | undefined;
     const onFatal = (error: Error): void => {
-      if (life.member === undefined) this.#fatal(life, error);
-      else life.member.fail(error);
+      broke ??= error;
+      life.member?.fail(error);
     };
     const opened = await openMemoryStorage({
       metadata: Buffer.from("0801", "hex"),
@@ -327,6 +328,7 @@ class Simulation {
       metrics: new EtcdMetrics(false),
       onFatal: (error) => this.#fatal(life, error),
     });
+    if (broke !== undefined) throw broke;
     if (loaded && life.warnings.length === 0) this.#checkpoints++;
     this.#options.tampering?.member?.(member);
     life.member = member;

@@ -112,8 +112,11 @@ export async function openMemoryStorage(options: MemoryStorageOptions): Promise<
     sideFiles: new DiskSideFiles(files, "/snap"),
     found: reading?.contents,
     close: async () => {
-      await wal.close();
-      await backend.close();
+      try {
+        await wal.close();
+      } finally {
+        await backend.close();
+      }
     },
   };
 }
