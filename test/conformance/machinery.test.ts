@@ -35,7 +35,8 @@ async function run(seed: number, ops: number, fault: Fault): Promise<RunResult> 
     reference: command,
     seed,
     ops,
-    shrinkMs: 15_000,
+    // An attempt starts two real etcds; on a busy machine it takes a second or more.
+    shrinkMs: 60_000,
     connect: (endpoint) => new FaultyClient(endpoint, fault),
   });
 }
