@@ -27,7 +27,7 @@ class FaultyClient extends GrpcClient {
   }
 }
 
-async function run(seed: number, ops: number, fault: Fault): Promise<RunResult> {
+async function run(seed: number, ops: number, fault: Fault, enoughSteps = 1): Promise<RunResult> {
   assert.ok(reference !== undefined);
   const command = referenceCommand(reference);
   return await runConformance({
@@ -37,6 +37,7 @@ async function run(seed: number, ops: number, fault: Fault): Promise<RunResult> 
     ops,
     // An attempt starts two real etcds; on a busy machine it takes a second or more.
     shrinkMs: 60_000,
+    enoughSteps,
     connect: (endpoint) => new FaultyClient(endpoint, fault),
   });
 }
@@ -49,15 +50,20 @@ void test("two real etcds do not differ over 800 steps", { skip }, async () => {
 void test("a lost key in a list of three or more is found and shown by few steps", {
   skip,
 }, async () => {
-  const result = await run(12, 800, (path, message) => {
-    if (path !== "/etcdserverpb.KV/Range") return message;
-    const response = wireSchema().decode("etcdserverpb.RangeResponse", message);
-    if (response.fields.filter((f) => f.name === "kvs").length < 3) return message;
-    // Fields follow in order: the header and two key-values are the first three length-delimited fields.
-    let end = 0;
-    for (let n = 0; n < 3; n++) end += 2 + (message[end + 1] as number);
-    return (message[1] as number) < 128 ? message.subarray(0, end) : message;
-  });
+  const result = await run(
+    12,
+    800,
+    (path, message) => {
+      if (path !== "/etcdserverpb.KV/Range") return message;
+      const response = wireSchema().decode("etcdserverpb.RangeResponse", message);
+      if (response.fields.filter((f) => f.name === "kvs").length < 3) return message;
+      // Fields follow in order: the header and two key-values are the first three length-delimited fields.
+      let end = 0;
+      for (let n = 0; n < 3; n++) end += 2 + (message[end + 1] as number);
+      return (message[1] as number) < 128 ? message.subarray(0, end) : message;
+    },
+    10,
+  );
   assert.ok(result.difference !== undefined, result.report);
   assert.ok(result.shrunk.length <= 10, result.report);
 });
@@ -72,11 +78,19 @@ void test("an empty sub-message in place of an absent one is found", { skip }, a
 });
 
 void test("a lost deletion event is found and shown by few steps", { skip }, async () => {
-  const result = await run(14, 800, (path, message) => {
-    if (path !== "/etcdserverpb.Watch/Watch") return message;
-    const events = messagesOf(wireSchema().decode("etcdserverpb.WatchResponse", message), "events");
-    return events.some((e) => intOf(e, "type") === 1n) ? undefined : message;
-  });
+  const result = await run(
+    14,
+    800,
+    (path, message) => {
+      if (path !== "/etcdserverpb.Watch/Watch") return message;
+      const events = messagesOf(
+        wireSchema().decode("etcdserverpb.WatchResponse", message),
+        "events",
+      );
+      return events.some((e) => intOf(e, "type") === 1n) ? undefined : message;
+    },
+    20,
+  );
   assert.ok(result.difference !== undefined, result.report);
   assert.ok(result.shrunk.length <= 20, result.report);
 });

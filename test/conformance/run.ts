@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly ops: number;
   /** Time for shrinking a difference; 0 for none. */
   readonly shrinkMs: number;
+  /** A sequence of so many steps is short enough; default 0, as short as time allows. */
+  readonly enoughSteps?: number;
   readonly connect?: Connect | undefined;
   readonly onStep?: ((done: number) => void) | undefined;
 }
@@ -93,7 +95,10 @@ export async function runConformance(options: RunOptions): Promise<RunResult> {
     const text = report(options, tail, shifted, `after ${done} steps, not shrunk`);
     return { ...result, difference, shrunk: tail, report: text };
   }
-  const small = await shrink(open, ops, difference, options.shrinkMs);
+  const small = await shrink(open, ops, difference, {
+    ms: options.shrinkMs,
+    enoughSteps: options.enoughSteps ?? 0,
+  });
   const note = `after ${done} steps, shrunk in ${small.attempts} attempts`;
   const text = report(options, small.ops, small.difference, note);
   return { ...result, difference: small.difference, shrunk: small.ops, report: text };

@@ -15,6 +15,13 @@ export interface Shrunk {
   readonly attempts: number;
 }
 
+/** How far to go. */
+export interface ShrinkBudget {
+  readonly ms: number;
+  /** A sequence of so many steps is not made shorter; 0 goes on to the smallest request. */
+  readonly enoughSteps: number;
+}
+
 /** Steps at the end of the failing run that are tried alone, before anything else. */
 const tailLengths = [1, 10, 60, 250, 1_000];
 
@@ -23,6 +30,7 @@ const lateMs = 400;
 
 class Shrinker {
   readonly #open: OpenContest;
+  readonly #budget: ShrinkBudget;
   readonly #untilMs: number;
   /** The servers of the next attempt start while this one runs. */
   #next: ReturnType<OpenContest> | undefined;
@@ -30,20 +38,22 @@ class Shrinker {
   difference: Difference;
   attempts = 0;
 
-  constructor(open: OpenContest, ops: readonly Op[], difference: Difference, untilMs: number) {
+  constructor(open: OpenContest, ops: readonly Op[], difference: Difference, budget: ShrinkBudget) {
     this.#open = open;
-    this.#untilMs = untilMs;
+    this.#budget = budget;
+    this.#untilMs = Date.now() + budget.ms;
     this.best = ops.slice(0, difference.index + 1);
     this.difference = difference;
   }
 
-  get isOutOfTime(): boolean {
-    return Date.now() > this.#untilMs;
+  /** Time is up, or the sequence is short enough. */
+  get isOver(): boolean {
+    return this.best.length <= this.#budget.enoughSteps || Date.now() > this.#untilMs;
   }
 
   /** Takes `ops` if they still show a difference, cut after it. */
   async try(ops: readonly Op[]): Promise<boolean> {
-    if (ops.length === 0 || this.isOutOfTime) return false;
+    if (ops.length === 0 || this.isOver) return false;
     this.attempts++;
     const last = ops.at(-1);
     const whole: readonly Op[] = last?.kind === "sync" ? ops : [...ops, { kind: "sync" }];
@@ -78,7 +88,7 @@ class Shrinker {
   /** Takes out ever smaller pieces. */
   async pieces(): Promise<void> {
     let size = Math.ceil(this.best.length / 2);
-    while (size >= 1 && !this.isOutOfTime) {
+    while (size >= 1 && !this.isOver) {
       let isSmaller = false;
       for (let start = this.best.length - size; start > -size; start -= size) {
         const from = Math.max(start, 0);
@@ -94,7 +104,7 @@ class Shrinker {
   async requests(): Promise<void> {
     for (let at = 0; at < this.best.length; at++) {
       let isSmaller = true;
-      while (isSmaller && !this.isOutOfTime) {
+      while (isSmaller && !this.isOver) {
         isSmaller = false;
         for (const smaller of smallerOps(this.best[at])) {
           if (await this.try(this.best.map((op, i) => (i === at ? smaller : op)))) {
@@ -139,15 +149,15 @@ function* smallerOps(op: Op | undefined): Generator<Op> {
 }
 
 /**
- * Shrinks `ops`, which showed `difference`, for at most `budgetMs`.
+ * Shrinks `ops`, which showed `difference`, within `budget`.
  */
 export async function shrink(
   open: OpenContest,
   ops: readonly Op[],
   difference: Difference,
-  budgetMs: number,
+  budget: ShrinkBudget,
 ): Promise<Shrunk> {
-  const shrinker = new Shrinker(open, ops, difference, Date.now() + budgetMs);
+  const shrinker = new Shrinker(open, ops, difference, budget);
   try {
     await shrinker.tails();
     await shrinker.pieces();
