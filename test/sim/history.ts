@@ -227,8 +227,11 @@ function verifyWatch(watch: WatchRecord, replay: LogReplay): void {
   );
   let at = 0;
   const expected = all.filter((change, i) => {
+    const event = events[at];
     const isGiven =
-      events[at]?.kv?.modRevision === change.main && typeOf(change) === events[at]?.type;
+      event?.kv?.modRevision === change.main &&
+      event.kv.key === change.kv.key &&
+      event.type === typeOf(change);
     if (!isGiven && isSuperseded(change, all.slice(i + 1), replay)) return false;
     at++;
     return true;
