@@ -15,7 +15,6 @@ export const ROW_CHECKSUM_BYTES = 4;
 /** Seed of the checksum; another layout of rows gets another one, so that neither reads the other's rows. */
 const ROW_FORMAT = 1;
 
-/** Room for a few rows: a batch of one put is the smallest, and a hundred of them may wait for one write of the store. */
 /** An arena holds the rows of several small batches; a batch that does not fit gets a larger one of its own. */
 const ARENA_BYTES = 256 * 1024;
 /** A batch does not begin in an arena with less room than this. */
@@ -23,7 +22,7 @@ const ARENA_ROOM_MIN = 8 * 1024;
 /** A larger arena is not kept when its batches are written. */
 const ARENA_BYTES_KEPT_MAX = 4 * 1024 * 1024;
 /** Bytes of all free arenas kept: what a burst needs again, so that steady load allocates none. */
-const POOL_BYTES_MAX = 16 * 1024 * 1024;
+const POOL_BYTES_MAX = 4 * 1024 * 1024;
 
 const DELETED = -1;
 
