@@ -25,9 +25,21 @@ const ANSWER_GRACE_MS = 100;
 /** Cluster version a new cluster of this release sets. */
 const CLUSTER_VERSION = "3.7.0";
 
+/** Where a member in memory listens by default. */
+const ANY_LOCAL_PORT: Endpoint = {
+  scheme: "http",
+  host: "127.0.0.1",
+  port: 0,
+  path: "",
+  url: "http://127.0.0.1:0",
+};
+
 /** What a library user may set: any part of the configuration, or nothing on disk at all. */
 export interface EtcdOptions extends Partial<EtcdConfig> {
-  /** Keeps everything in memory; nothing survives `stop`. */
+  /**
+   * Keeps everything in memory; nothing survives `stop`. Unless told otherwise, such a member listens on a port of 127.0.0.1 that the
+   * system chooses, so that any number may run at once.
+   */
   readonly memory?: boolean;
 }
 
@@ -83,7 +95,11 @@ export class Etcd {
    */
   static async start(options: EtcdOptions = {}, hooks: EtcdHooks = {}): Promise<Etcd> {
     const { memory = false, ...settings } = options;
-    const config: EtcdConfig = { ...defaultConfig(), ...settings };
+    const config: EtcdConfig = {
+      ...defaultConfig(),
+      ...(memory ? { listenClientUrls: [ANY_LOCAL_PORT] } : {}),
+      ...settings,
+    };
     const logger = hooks.logger ?? silentLogger;
     let broke: (error: Error) => void = () => {};
     const fatal = new Promise<Error>((resolve) => {
@@ -92,11 +108,17 @@ export class Etcd {
     const metrics = new EtcdMetrics(config.metrics === "extensive");
     const clock = nodeClock;
     const ports = await bindAll(config.listenClientUrls);
+    const clientUrls = ports.map((port, i) => {
+      return `http://${hostText(config.listenClientUrls[i] as Endpoint)}:${port.port}`;
+    });
+    // Who lets the system choose the port cannot know what to advertise.
+    const advertised =
+      memory && settings.advertiseClientUrls === undefined ? clientUrls : undefined;
     let member: Member | undefined;
     try {
       member = await openMember(config, { memory, logger, clock, metrics, onFatal: broke });
       bindMemberMetrics(metrics, member);
-      await untilReady(member, config, fatal);
+      await untilReady(member, config, advertised, fatal);
     } catch (error) {
       for (const port of ports) port.close();
       await member?.stop();
@@ -111,7 +133,7 @@ export class Etcd {
       throw error;
     });
     const methods = rpcMethods(member, rpcOptions(config));
-    const clientUrls = ports.map((port, i) => {
+    for (const [i, port] of ports.entries()) {
       const listener = new RpcListener({
         methods,
         clock,
@@ -128,13 +150,12 @@ export class Etcd {
       });
       listeners.push(listener);
       listener.adopt(port);
-      const address = `${hostText(config.listenClientUrls[i] as Endpoint)}:${port.port}`;
+      const address = (clientUrls[i] as string).replace("http://", "");
       logger.info("serving client traffic insecurely; this is strongly discouraged!", {
         traffic: "grpc+http",
         address,
       });
-      return `http://${address}`;
-    });
+    }
     return new Etcd({ fatal, clientUrls, metrics, member, listeners, http, metricsServers });
   }
 
@@ -192,10 +213,15 @@ function rpcOptions(config: EtcdConfig): RpcOptions {
 }
 
 /** Starts the member and waits until it leads and its own attributes are applied: from then on it has a quorum. */
-function untilReady(member: Member, config: EtcdConfig, fatal: Promise<Error>): Promise<void> {
+function untilReady(
+  member: Member,
+  config: EtcdConfig,
+  advertised: readonly string[] | undefined,
+  fatal: Promise<Error>,
+): Promise<void> {
   const attributes = {
     name: config.name,
-    clientUrls: config.advertiseClientUrls.map((endpoint) => endpoint.url),
+    clientUrls: advertised ?? config.advertiseClientUrls.map((endpoint) => endpoint.url),
   };
   const ready = new Promise<void>((resolve) => {
     member.start(() => {

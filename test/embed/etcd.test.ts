@@ -324,3 +324,15 @@ test("a program that stops its member ends by itself", async () => {
   assert.deepEqual([code, output], [0, "stopped\n"]);
   assert.ok(performance.now() - startMs < 10_000);
 });
+
+test("members in memory need no settings, advertise what they listen on, and any number runs at once", async () => {
+  const etcds = await Promise.all([1, 2, 3].map(() => Etcd.start({ memory: true })));
+  assert.equal(new Set(etcds.flatMap((etcd) => etcd.clientUrls)).size, 3);
+  for (const etcd of etcds) {
+    const client = new EtcdClient(etcd.endpoints);
+    const { members } = await client.cluster.memberList();
+    assert.deepEqual(members[0]?.clientUrls, etcd.clientUrls);
+    client.close();
+    await etcd.stop();
+  }
+});
