@@ -393,7 +393,7 @@ export class Member {
       waiter.onRefused("requestTooLarge");
       return;
     }
-    const proposal = new Proposal(arm, request, entryBytes, waiter, this.clock.nowMs());
+    const proposal = new Proposal(arm, request, entryBytes, waiter, this.#turn.nowMs());
     const refusal = this.#turn.submit(proposal);
     if (refusal !== undefined) waiter.onRefused(refusal);
   }

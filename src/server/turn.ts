@@ -46,6 +46,8 @@ export class Turn {
   /** Lost their place in the log to another leader's entries: only the timeout can answer them. */
   #orphans: Proposal[] = [];
   #armed = false;
+  /** Clock time at which the end of this turn was armed. */
+  #turnMs = 0;
   #stopped = false;
 
   /** `pump` is called at the end of each turn in which something was proposed; it calls `handOver`. */
@@ -54,6 +56,11 @@ export class Turn {
     this.#sink = sink;
     this.#timeoutMs = timeoutMs;
     this.#pump = pump;
+  }
+
+  /** The time for what begins now, in milliseconds; one look at the clock serves all proposals of a turn. */
+  nowMs(): number {
+    return this.#armed ? this.#turnMs : this.#clock.nowMs();
   }
 
   /** Proposals taken and not yet applied or answered. */
@@ -77,6 +84,7 @@ export class Turn {
   arm(): void {
     if (this.#armed) return;
     this.#armed = true;
+    this.#turnMs = this.#clock.nowMs();
     this.#clock.endOfTurn(() => {
       this.#armed = false;
       this.#pump();
