@@ -17,13 +17,14 @@ import { findReference, needsReference, referenceCommand } from "../reference/re
 import {
   freePort,
   ownProgram,
+  type ServerCommand,
   type ServerProcess,
   startServer,
 } from "../support/server-process.ts";
 import { CutProxy } from "./cut-proxy.ts";
 
 const reference = await findReference();
-const command = reference === undefined ? ownProgram() : referenceCommand(reference);
+const servers = [ownProgram(), reference === undefined ? undefined : referenceCommand(reference)];
 
 function refused(code: string, message: string): (error: unknown) => boolean {
   return (error) => {
@@ -46,13 +47,13 @@ async function take(watcher: Watcher, count: number): Promise<string[]> {
   return seen;
 }
 
-describe("a client", { skip: command === undefined ? needsReference : false }, () => {
+/** What a client does, against the server of `command`. */
+function aClientOf(command: ServerCommand): void {
   const dir = mkdtempSync(join(tmpdir(), "etcd-ts-client-"));
   let server: ServerProcess;
   let client: EtcdClient;
 
   before(async () => {
-    if (command === undefined) return;
     server = await startServer({ command, dir: join(dir, "data") });
     client = new EtcdClient(`http://${server.endpoint}`);
   });
@@ -311,4 +312,9 @@ describe("a client", { skip: command === undefined ? needsReference : false }, (
       ["default"],
     );
   });
-});
+}
+
+for (const command of servers) {
+  if (command !== undefined) describe(`a client of ${command.name}`, () => aClientOf(command));
+}
+if (reference === undefined) test("a client of the real etcd", { skip: needsReference });
