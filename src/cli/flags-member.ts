@@ -381,7 +381,7 @@ export const clusteringFlags: readonly FlagRow[] = [
     "strict-reconfig-check",
     bool,
     "strictReconfigCheck",
-    "inert",
+    "default-only",
     "Refuse membership changes that would cost the quorum.",
   ),
   own("pre-vote", bool, "preVote", "built", "Ask before an election whether it could be won."),

@@ -295,7 +295,7 @@ export const loggingFlags: readonly FlagRow[] = [
     "warning-unary-request-duration",
     duration,
     "warningUnaryRequestDurationMs",
-    "inert",
+    "default-only",
     "Duration of a request above which a line is written.",
   ),
 ];
